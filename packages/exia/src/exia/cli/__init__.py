@@ -1,0 +1,18 @@
+"""The ``exia`` command: each command is a file here, imported when it is used."""
+
+from __future__ import annotations
+
+from exia._house.command import library_group, run
+from exia.doctor import checks
+from exia.settings import SETTINGS
+
+COMMANDS: dict[str, str] = {}
+
+root = library_group(
+    "Serve algorithms from an object pool: models, runs, live parameters, monitoring.", COMMANDS, SETTINGS, checks
+)
+
+
+def main() -> None:
+    """Run the command line and leave the process."""
+    run(root)

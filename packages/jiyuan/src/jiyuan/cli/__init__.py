@@ -1,0 +1,18 @@
+"""The ``jiyuan`` command: each command is a file here, imported when it is used."""
+
+from __future__ import annotations
+
+from jiyuan._house.command import library_group, run
+from jiyuan.doctor import checks
+from jiyuan.settings import SETTINGS
+
+COMMANDS: dict[str, str] = {}
+
+root = library_group(
+    "The one door to Veda, Exia, Kyrios and Ptolemy: an algorithm centre on one machine.", COMMANDS, SETTINGS, checks
+)
+
+
+def main() -> None:
+    """Run the command line and leave the process."""
+    run(root)

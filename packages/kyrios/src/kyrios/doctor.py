@@ -1,0 +1,13 @@
+"""What ``kyrios doctor`` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kyrios._house.config import Config
+from kyrios._house.doctor import Check
+
+
+def checks(config: Config) -> Iterable[Check]:
+    """Give one check for each backend that `config` names."""
+    return []

@@ -1,0 +1,16 @@
+"""The ``ptolemy`` command: each command is a file here, imported when it is used."""
+
+from __future__ import annotations
+
+from ptolemy._house.command import library_group, run
+from ptolemy.doctor import checks
+from ptolemy.settings import SETTINGS
+
+COMMANDS: dict[str, str] = {}
+
+root = library_group("A Tushare-style data service that you own, in Python and over HTTP.", COMMANDS, SETTINGS, checks)
+
+
+def main() -> None:
+    """Run the command line and leave the process."""
+    run(root)

@@ -1,0 +1,13 @@
+"""What ``ptolemy doctor`` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ptolemy._house.config import Config
+from ptolemy._house.doctor import Check
+
+
+def checks(config: Config) -> Iterable[Check]:
+    """Give one check for each backend that `config` names."""
+    return []

@@ -1,0 +1,5 @@
+"""The settings of ptolemy: keys of ``[ptolemy]`` in ``jiyuan.toml``, each also ``PTOLEMY_<NAME>`` in the environment."""
+
+from ptolemy._house.config import Setting
+
+SETTINGS: tuple[Setting, ...] = ()

@@ -1,0 +1,62 @@
+"""Ask every configured backend whether it answers, all at once and within a deadline."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from .errors import LibraryError
+
+DEADLINE = 1.5  #: Seconds for all checks together; ``doctor`` promises an answer within 2.
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question: `ask` returns what it found, or raises with the reason and the way out."""
+
+    name: str
+    target: str
+    ask: Callable[[], str]
+
+
+@dataclass
+class Finding:
+    """The answer to one check."""
+
+    name: str
+    target: str
+    ok: bool
+    detail: str
+    hint: str | None = None
+
+
+def examine(checks: Iterable[Check], deadline: float = DEADLINE) -> list[Finding]:
+    """Run all `checks` side by side; one that has no answer within `deadline` seconds has failed."""
+    # Daemon threads: a driver that hangs in connect() must not keep the command alive.
+    running = [(c, *_start(c)) for c in checks]
+    from time import monotonic
+
+    end = monotonic() + deadline
+    findings = []
+    for check, thread, answer in running:
+        thread.join(max(0.0, end - monotonic()))
+        late = Finding(check.name, check.target, False, f"no answer within {deadline:g} s", "is the server running?")
+        findings.append(answer[0] if answer else late)
+    return findings
+
+
+def _start(check: Check) -> tuple[threading.Thread, list[Finding]]:
+    answer: list[Finding] = []
+
+    def ask() -> None:
+        try:
+            answer.append(Finding(check.name, check.target, True, check.ask()))
+        except LibraryError as exc:
+            answer.append(Finding(check.name, check.target, False, str(exc), exc.hint))
+        except Exception as exc:  # a doctor reports every failure, also those of a driver that it does not know
+            answer.append(Finding(check.name, check.target, False, f"{type(exc).__name__}: {exc}"))
+
+    thread = threading.Thread(target=ask, daemon=True, name=f"doctor-{check.name}")
+    thread.start()
+    return thread, answer
