@@ -61,8 +61,12 @@ def test_data_is_synced_before_the_name_and_each_new_folder_after(tmp_path, monk
         order.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()).removeprefix(str(tmp_path)))
         sync(descriptor)
 
+    def noted_replace(*places):
+        order.append("renamed")
+        replace(*places)
+
     monkeypatch.setattr(os, "fsync", noted_sync)
-    monkeypatch.setattr(os, "replace", lambda *a, **k: (order.append("renamed"), replace(*a, **k)))
+    monkeypatch.setattr(os, "replace", noted_replace)
 
     write_durably(tmp_path / "a" / "b" / "note", b"data")
 

@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_table_is_aligned_also_under_chinese_text(capsys):
-    rows = [{"name": "动量", "note": "x"}, {"name": "abc", "note": None}]
+    rows: list[dict[str, str | None]] = [{"name": "动量", "note": "x"}, {"name": "abc", "note": None}]
 
     print_records(rows, ["name", "note"], as_json=False)
 

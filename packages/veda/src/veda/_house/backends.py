@@ -67,7 +67,7 @@ class BackendURL:
         return Path(self.path).expanduser() if self.path else default
 
     def __str__(self) -> str:
-        user = quote(self.user) + (":***" if self.password else "") + "@" if self.user or self.password else ""
+        user = quote(self.user, safe="") + (":***" if self.password else "") + "@" if self.user or self.password else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = f":{self.port}" if self.port is not None else ""
         shown = "&".join(f"{quote(k)}={'***' if _is_secret(k) else quote(v)}" for k, v in self.query.items())
