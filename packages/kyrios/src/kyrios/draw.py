@@ -69,7 +69,7 @@ def _layers(graph: Graph) -> tuple[list[list[str]], list[list[tuple[str, str]]]]
     edges: list[list[tuple[str, str]]] = [[] for _ in layers]
     for name in graph.names:
         layers[depth[name]].append(name)
-    for before, after in graph.edges:
+    for before, after in _drawn(graph):
         at = before
         for level in range(depth[before] + 1, depth[after]):
             # One line for all edges of a task that pass this layer: they carry the same thing.
@@ -80,6 +80,18 @@ def _layers(graph: Graph) -> tuple[list[list[str]], list[list[tuple[str, str]]]]
             at = passing
         edges[depth[after] - 1].append((at, after))
     return layers, edges
+
+
+def _drawn(graph: Graph) -> list[tuple[str, str]]:
+    """Return the edges worth a line: an order that others imply already only hides the data's way."""
+    behind: dict[str, set[str]] = {}
+    drawn = []
+    for task in graph.tasks:
+        behind[task.name] = {u for name in task.upstream for u in (name, *behind[name])}
+        data = {source.partition(".")[0] for source in task.inputs.values()}
+        implied = {name for u in task.upstream for name in behind[u]}
+        drawn += [(u, task.name) for u in task.upstream if u in data or u not in implied]
+    return sorted(drawn)
 
 
 def _place(
@@ -96,9 +108,14 @@ def _place(
         edge = 0
         for name in layer:
             half = _width(name, labels) // 2
-            middles[name] = max(edge + half, round(wish[name]))
-            edge = middles[name] + half + 1 + _GAP
-    return middles
+            middles[name] = edge + half
+            edge += 2 * half + 1 + _GAP
+        # The layer as a whole stands below the middle of what it follows.
+        shift = round(sum(wish[name] - middles[name] for name in layer) / len(layer))
+        for name in layer:
+            middles[name] += shift
+    left = min(middles[name] - _width(name, labels) // 2 for name in middles)
+    return {name: middle - left for name, middle in middles.items()}
 
 
 def _width(name: str, labels: Mapping[str, list[str]]) -> int:
@@ -114,8 +131,12 @@ def _connect(
     bent = [s for s in sources if any(middles[s] != middles[a] for b, a in edges if b == s)]
     # A task under whose box another's line comes down must leave its column first.
     bent.sort(key=lambda s: sum(middles[a] == middles[s] for b, a in edges if b != s), reverse=True)
-    tracks = {name: row + i + 1 for i, name in enumerate(bent)}
-    last = row + len(bent) + 1
+    ends_of = {s: frozenset(a for b, a in edges if b == s) for s in sources}
+    groups = list(dict.fromkeys(ends_of[s] if len(ends_of[s]) == 1 else s for s in bent))
+    # Lines that all come together in one box share a row.
+    row_of = {group: row + i + 1 for i, group in enumerate(groups)}
+    tracks = {s: row_of[ends_of[s] if len(ends_of[s]) == 1 else s] for s in bent}
+    last = row + len(groups) + 1
     for before in sources:
         start = middles[before]
         track = tracks.get(before, last)
