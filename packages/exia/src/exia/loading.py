@@ -23,7 +23,7 @@ from exia.errors import (
     NotAllowed,
     RefNotFound,
 )
-from exia.methods import MethodInfo, methods_of
+from exia.methods import MethodInfo, methods_of, methods_of_class
 
 _GROUP = "exia.loaders"
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):(.+)", re.DOTALL)
@@ -127,13 +127,6 @@ def load_python(ref: str) -> PythonObject:
         raise RefNotFound(f"{module_name} has no class or callable {attribute!r}", hint=hint)
     made = target if isinstance(target, type) else None
     return PythonObject(target, attribute, distribution, methods_of_class(made) if made else methods_of(target()))
-
-
-def methods_of_class(kind: type) -> Mapping[str, MethodInfo]:
-    """Return the methods that instances of `kind` have, without making one."""
-    from exia.methods import _class_methods
-
-    return _class_methods(kind)
 
 
 def _choose(ref: str) -> tuple[EntryPoint, str]:
