@@ -56,7 +56,7 @@ class Group(click.Group):
         self.params += [_flag(name, text) for name, text in _FLAGS.items()]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args:
+        if not args and not ctx.resilient_parsing:  # completion parses half a line
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
         return super().parse_args(ctx, args)
@@ -178,6 +178,8 @@ _Checks = Callable[[Config], Iterable[Check]]
 
 
 class _Usage(LibraryError):
+    """The command line names what does not exist."""
+
     exit_code = 2
 
 
