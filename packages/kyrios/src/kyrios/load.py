@@ -128,7 +128,7 @@ def _reason(kind: str, error: Any, given: object) -> str:
 _PATTERNS = (
     (r"^[a-z][a-z0-9_]*@", "a unit with its major version, such as adjust@1"),
     (r"^[a-z][a-z0-9_]{", "a name of small letters, digits and _"),
-    (r"^\\d", "a version in quotes, such as \"1.0\""),
+    (r"^\\d", 'a version in quotes, such as "1.0"'),
     (r"^\\w+\\.", "a unit and its output, such as ingest.listing"),
     (r"^[A-Za-z_][\\w.]*:", "module:function, such as units:adjust"),
 )
@@ -157,14 +157,17 @@ def _inner(annotation: Any) -> Any:
 
 def _judge_unit(spec: UnitSpec, document: Document, name: str) -> None:
     if spec.unit != name:
-        document.problem(("unit",), f"the file is called {name}.yaml but the unit {spec.unit!r}", hint="give both one name")
+        document.problem(
+            ("unit",), f"the file is called {name}.yaml but the unit {spec.unit!r}", hint="give both one name"
+        )
     both = sorted(set(spec.interface.params) & set(spec.interface.inputs))
     for word in both:
         document.problem(("interface", "params", word), f"{word!r} is both an input and a parameter", key=True)
     for word, param in spec.interface.params.items():
         if param.default is not None and not FITS[param.type](param.default):
             document.problem(
-                ("interface", "params", word, "default"), f"the default of {word!r} must be {_a(param.type)}, not {param.default!r}"
+                ("interface", "params", word, "default"),
+                f"the default of {word!r} must be {_a(param.type)}, not {param.default!r}",
             )
     for side in ("inputs", "outputs"):
         for word, port in getattr(spec.interface, side).items():
@@ -278,13 +281,13 @@ def _resolve(name: str, use: Use, document: Document, units: _Units) -> UnitSpec
     return spec
 
 
-def _judge_use(
-    name: str, use: Use, specs: Mapping[str, UnitSpec | None], flow: FlowSpec, document: Document
-) -> None:
+def _judge_use(name: str, use: Use, specs: Mapping[str, UnitSpec | None], flow: FlowSpec, document: Document) -> None:
     at = ("units", name)
     for i, before in enumerate(use.after):
         if before not in specs:
-            document.problem((*at, "after", i), f"there is no unit {before!r} in this flow", hint=nearest(before, specs))
+            document.problem(
+                (*at, "after", i), f"there is no unit {before!r} in this flow", hint=nearest(before, specs)
+            )
     spec = specs[name]
     for port, source in use.inputs.items():
         if spec is not None and port not in spec.interface.inputs:
@@ -302,14 +305,23 @@ def _judge_use(
     if spec is None:
         return
     for port in sorted(set(spec.interface.inputs) - set(use.inputs)):
-        document.problem(at, f"the input {port!r} of {use.use} is not connected", hint=f"in: {{{port}: unit.output}}", key=True)
+        document.problem(
+            at, f"the input {port!r} of {use.use} is not connected", hint=f"in: {{{port}: unit.output}}", key=True
+        )
     for word, param in sorted(spec.interface.params.items()):
         if "default" not in param.model_fields_set and word not in use.params:
-            document.problem(at, f"the parameter {word!r} of {use.use} has no value", hint=f"with: {{{word}: ...}}", key=True)
+            document.problem(
+                at, f"the parameter {word!r} of {use.use} has no value", hint=f"with: {{{word}: ...}}", key=True
+            )
 
 
 def _judge_edge(
-    at: tuple[str, ...], port: str, source: str, wanted: Port | None, specs: Mapping[str, UnitSpec | None], document: Document
+    at: tuple[str, ...],
+    port: str,
+    source: str,
+    wanted: Port | None,
+    specs: Mapping[str, UnitSpec | None],
+    document: Document,
 ) -> None:
     unit, _, output = source.partition(".")
     place = (*at, "in", port)
@@ -329,7 +341,9 @@ def _judge_edge(
         return
     for column, kind in wanted.columns.items():
         if column not in given:
-            document.problem(place, f"{source} has no column {column!r}, which {port} needs", hint=nearest(column, given))
+            document.problem(
+                place, f"{source} has no column {column!r}, which {port} needs", hint=nearest(column, given)
+            )
         elif given[column] != kind:
             document.problem(place, f"column {column!r} of {source} is {given[column]}, but {port} needs {kind}")
 
@@ -338,7 +352,9 @@ def _judge_value(
     place: tuple[str, ...], word: str, value: Any, declared: Param | None, flow: FlowSpec, document: Document
 ) -> None:
     if not _is_plain(value):
-        document.problem(place, f"{word!r} must be JSON, not {value!r}", hint="write a date or a special number in quotes")
+        document.problem(
+            place, f"{word!r} must be JSON, not {value!r}", hint="write a date or a special number in quotes"
+        )
         return
     missing = False
     for reference in references(value):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 920, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 14, 26
+LEFT, RIGHT, TOP, BOTTOM = 70, 16, 14, 26
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,7 @@ def graph_chart(tasks: Sequence[tuple[str, str, float]], edges: Iterable[tuple[s
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="task graph">{"".join(parts)}</svg>'
 
 
-def _grid(ticks: Sequence[float], y: object, percent: bool) -> str:
-    assert callable(y)
+def _grid(ticks: Sequence[float], y: Callable[[float], float], percent: bool) -> str:
     suffix = "%" if percent else ""
     return "".join(
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
@@ -135,14 +134,16 @@ def _grid(ticks: Sequence[float], y: object, percent: bool) -> str:
     )
 
 
-def _years(dates: Sequence[str], x: object, height: int = HEIGHT) -> str:
-    assert callable(x)
+def _years(dates: Sequence[str], x: Callable[[int], float], height: int = HEIGHT) -> str:
     first = {date[:4]: i for i, date in reversed(list(enumerate(dates)))}
-    return "".join(
-        f'<text class="tick" x="{x(first[year]):.1f}" y="{height - 8}" text-anchor="start">{year}</text>'
-        for year in sorted(first)
-        if x(first[year]) < WIDTH - 40
-    )
+    labels, free = [], float("inf")
+    # From the right: a year that begins too near the next one, as a first year in autumn does, has no room.
+    for year in sorted(first, reverse=True):
+        at = x(first[year])
+        if at < min(WIDTH - 40, free - 40):
+            labels.append(f'<text class="tick" x="{at:.1f}" y="{height - 8}" text-anchor="start">{year}</text>')
+            free = at
+    return "".join(labels)
 
 
 def _ticks(low: float, high: float) -> list[float]:
