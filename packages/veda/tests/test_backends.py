@@ -4,6 +4,7 @@ import sqlite3
 import threading
 
 import pytest
+
 from veda import BackendUnavailable, BadInput, Damaged, MissingExtra, UnknownBackend, open_registry, open_store
 from veda.testing import RegistryContract, StoreContract
 from veda.testing.registry import MOMENTUM
@@ -83,7 +84,7 @@ def test_a_blob_that_was_cut_short_is_mended_by_the_next_push(tmp_path):
 
 @pytest.mark.parametrize("opener", [open_registry, open_store])
 def test_an_unknown_scheme_is_refused_with_the_known_ones(opener):
-    with pytest.raises(UnknownBackend, match="known: .*(sqlite|file)"):
+    with pytest.raises(UnknownBackend, match=r"known: .*(sqlite|file)"):
         opener("mongo://host/db")
 
 
@@ -125,7 +126,7 @@ def test_a_wrong_secret_and_a_missing_bucket_are_told_apart(minio_url):
     from veda import NotAllowed, NotFound
 
     head, _, tail = minio_url.partition("@")
-    with pytest.raises(NotAllowed, match="SignatureDoesNotMatch|AccessDenied"):
+    with pytest.raises(NotAllowed, match=r"SignatureDoesNotMatch|AccessDenied"):
         open_store(f"{head}x@{tail}")
     host, _, path = tail.partition("/")
     with pytest.raises(NotFound, match="bucket 'no-such-bucket'"):

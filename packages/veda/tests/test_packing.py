@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 import veda
 from veda import BadInput, Conflict, NotFound
 
