@@ -85,7 +85,7 @@ def backtest(prices: pa.Table, targets: pa.Table, *, cost_bps: int) -> pa.Table:
     is used before it could be known. Between two decisions the holdings drift with the market.
     """
     dates, panel = prices["trade_date"].to_pylist(), _panel(prices)
-    due = {date: row for date, row in zip(targets["trade_date"].to_pylist(), _panel(targets), strict=True)}
+    due = dict(zip(targets["trade_date"].to_pylist(), _panel(targets), strict=True))
     returns = np.nan_to_num(panel[1:] / panel[:-1] - 1)  # a share that was not listed earns nothing
     holdings, cash = np.zeros(panel.shape[1]), 1.0
     # Both begin with one unit on the first decision day, so that they are compared over the same days.

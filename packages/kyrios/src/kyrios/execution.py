@@ -79,7 +79,7 @@ class Execution:
             data = self.data.get(f"{self.head.run_id}/{output['path']}")
         except NotFound:
             return False
-        return f"sha256:{hashlib.sha256(data).hexdigest()}" == output["digest"]
+        return bool(f"sha256:{hashlib.sha256(data).hexdigest()}" == output["digest"])
 
     def log_path(self, task: str) -> Path:
         """Return where the log of `task` lies."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -40,10 +41,11 @@ def read_flow(folder: Path) -> Graph:
     document = read_document(path, _shown(path))
     flow = _judge(document, FlowSpec)
     units = _Units(folder)
-    if flow is not None:
-        graph = _link(flow, document, units)
-    problems = [*document.problems, *units.problems()]
-    if problems or flow is None:
+    if flow is None:
+        units.read_all(document.value)
+    graph = None if flow is None else _link(flow, document, units)
+    problems = [*sorted(document.problems), *units.problems()]
+    if problems or graph is None:
         raise FlowInvalid(_shown(folder), problems)
     return graph
 
@@ -67,13 +69,24 @@ class _Units:
             self._read[name] = document, spec
         return self._read[name][1]
 
+    def read_all(self, flow: Any) -> None:
+        """Read the units that a flow names, which is too broken to be linked, for the mistakes in them."""
+        uses = flow.get("units") if isinstance(flow, Mapping) else None
+        for use in uses.values() if isinstance(uses, Mapping) else ():
+            named = str(use.get("use")).partition("@")[0] if isinstance(use, Mapping) else ""
+            if named in self.names:
+                self.get(named)
+
     def problems(self) -> list[Problem]:
-        return [p for name in sorted(self._read) for p in self._read[name][0].problems]
+        return [p for name in sorted(self._read) for p in sorted(self._read[name][0].problems)]
 
 
 def _judge(document: Document, model: type[_Spec]) -> _Spec | None:
-    """Hold `document` to `model`; its mistakes go into ``document.problems``."""
-    if document.problems:
+    """Hold `document` to `model`; its mistakes go into ``document.problems``.
+
+    What can be left out is left out and the rest returned, so that one pass finds the mistakes behind it too.
+    """
+    if document.value is None:
         return None
     if not isinstance(document.value, Mapping):
         document.problem((), "the file must hold keys, as 'kyrios: 1' is one")
@@ -81,9 +94,27 @@ def _judge(document: Document, model: type[_Spec]) -> _Spec | None:
     try:
         return model.model_validate(document.value)
     except ValidationError as exc:
-        for error in exc.errors(include_url=False):
-            _explain(document, model, error)
+        errors = exc.errors(include_url=False)
+    for error in errors:
+        _explain(document, model, error)
+    rest = copy.deepcopy(document.value)
+    for error in errors:
+        _leave_out(rest, error["loc"])
+    try:
+        return model.model_validate(rest)
+    except ValidationError:
         return None
+
+
+def _leave_out(value: Any, path: tuple[str | int, ...]) -> None:
+    """Remove what stands at `path`, if it is there."""
+    for step in path[:-1]:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(value, dict) and path:
+        value.pop(path[-1], None)
 
 
 def _explain(document: Document, model: type[BaseModel], error: Any) -> None:

@@ -46,7 +46,8 @@ def load_data(result: Result) -> Mapping[str, Any]:
     result.figures |= {"rows": written["daily"].rows, "data_version": written["daily"].version}
     shown = adjusted[["ts_code", "trade_date", "open", "high", "low", "close", "pct_chg", "vol"]].head(3)
     return {
-        "said": f"{written['daily'].rows:,} real daily bars of 5 shares; AAPL.US in 2012: {len(year)} days, newest first",
+        "said": f"{written['daily'].rows:,} real daily bars of 5 shares; "
+        f"AAPL.US in 2012: {len(year)} days, newest first",
         "shown": _indented(shown.to_string(index=False)),
     }
 
@@ -65,14 +66,16 @@ def distribute_algorithm(result: Result) -> Mapping[str, Any]:
     pulled = veda.pull("momentum@~=1.2")
     result.figures |= {"package": f"{pulled.name}@{pulled.version}", "package_digest": pulled.digest}
     return {
-        "said": f"{pulled.name} {pulled.version} packed, pushed, pulled into an empty home, verified: {pulled.digest[:19]}…"
+        "said": f"{pulled.name} {pulled.version} packed, pushed, pulled into an empty home, verified: "
+        f"{pulled.digest[:19]}…"
     }
 
 
 def serve_algorithm(result: Result) -> Mapping[str, Any]:
     """Exia: a pool of 4 objects answers 8 threads."""
-    import exia
     import numpy as np
+
+    import exia
     import ptolemy as pt
 
     closes = {
