@@ -28,7 +28,7 @@ class Rule:
     """What must hold in every row, such as ``low <= high`` or ``close > 0``; a missing value breaks no rule."""
 
     left: str
-    operator: Literal["<", "<=", ">", ">="]
+    operator: str  # one of < <= > >=
     right: str | float
 
     def __str__(self) -> str:
@@ -106,7 +106,7 @@ class Interface:
         """Return the Arrow schema of `names`, by default of all columns; text and dates are strings."""
         import pyarrow as pa
 
-        types = {"str": pa.string(), "date": pa.string(), "float": pa.float64()}
+        types: dict[str, pa.DataType] = {"str": pa.string(), "date": pa.string(), "float": pa.float64()}
         return pa.schema([(n, types[self.column(n).type]) for n in (self.names if names is None else names)])
 
 
