@@ -187,6 +187,9 @@ class Api:
         if read_codes(ts_code) is None:
             raise BadInput("pro_bar needs a ts_code", hint="ts_code='AAPL.US'")
         versions = dict(as_of or {})
+        for name in versions:
+            if name not in ("daily", "adj_factor"):
+                raise BadInput(f"as_of names {name!r}; pro_bar reads daily and adj_factor")
         columns = interface("daily").select(fields)
         wanted: dict[str, Any] = {"ts_code": ts_code, "start_date": start_date, "end_date": end_date}
         if adj is None:

@@ -126,10 +126,13 @@ def interface(name: str) -> Interface:
 
 
 def _interface(name: str, document: dict[str, Any]) -> Interface:
-    columns, rules = [], [_rule(text) for text in document.get("rules", [])]
+    columns: list[Column] = []
+    rules: list[Rule] = []
     for entry in document["columns"]:
         rules += [_rule(f"{entry['name']} {text}") for text in entry.pop("rules", [])]
         columns.append(Column(**entry))
+    # Those of single columns come first: a negative low is its own fault and not that of the high.
+    rules += [_rule(text) for text in document.get("rules", [])]
     return Interface(name, document["title"], tuple(document["key"]), tuple(columns), tuple(rules))
 
 
