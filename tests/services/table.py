@@ -17,7 +17,7 @@ Source = Literal["debian", "bullseye", "pypi"]
 class Service:
     """One server, or one tool that needs no server.
 
-    `required` says that a run with ``JIYUAN_SERVICES=required`` fails, and names it, where it is missing.
+    `version` holds the arguments that make the program print its version (none: its package says it). `required` says that a run with ``JIYUAN_SERVICES=required`` fails, and names it, where it is missing.
     """
 
     word: str
@@ -27,6 +27,7 @@ class Service:
     package: str
     variables: tuple[str, ...] = ()
     stand_in_for: str = ""
+    version: tuple[str, ...] = ("--version",)
     required: bool = True
     server: bool = True
 
@@ -42,8 +43,24 @@ SERVICES: tuple[Service, ...] = (
     Service(
         "mariadb", "mysql", "mariadbd", "debian", "mariadb-server", ("KYRIOS_TEST_MYSQL_URL",), stand_in_for="MySQL"
     ),
-    Service("clickhouse", "clickhouse", "clickhouse", "debian", "clickhouse-server", ("VEDA_TEST_CLICKHOUSE_URL",)),
-    Service("influxdb", "influxdb", "influxd", "debian", "influxdb", ("PTOLEMY_TEST_INFLUXDB_URL",)),
+    Service(
+        "clickhouse",
+        "clickhouse",
+        "clickhouse-server",
+        "debian",
+        "clickhouse-server",
+        ("VEDA_TEST_CLICKHOUSE_URL",),
+        version=(),
+    ),
+    Service(
+        "influxdb",
+        "influxdb",
+        "influxd",
+        "debian",
+        "influxdb",
+        ("PTOLEMY_TEST_INFLUXDB_URL",),
+        version=("version",),
+    ),
     Service(
         "victoriametrics",
         "influxdb2",
@@ -52,6 +69,7 @@ SERVICES: tuple[Service, ...] = (
         "victoria-metrics",
         ("PTOLEMY_TEST_INFLUXDB2_URL",),
         stand_in_for="InfluxDB 2 (writes only)",
+        version=(),
     ),
     Service("consul", "consul", "consul", "bullseye", "consul", ("EXIA_TEST_CONSUL_URL",)),
     Service(
@@ -90,9 +108,9 @@ SERVICES: tuple[Service, ...] = (
         ("EXIA_TEST_OPENSEARCH_URL",),
         stand_in_for="OpenSearch",
     ),
-    Service("sshd", "ansible", "sshd", "debian", "openssh-server", ("VEDA_TEST_ANSIBLE_URL",)),
+    Service("sshd", "ansible", "sshd", "debian", "openssh-server", ("VEDA_TEST_ANSIBLE_URL",), version=("-V",)),
     Service("chdb", "chdb", "chdb", "pypi", "chdb", stand_in_for="a current ClickHouse", server=False),
-    Service("modules", "modules", "modulecmd", "debian", "environment-modules", server=False),
+    Service("modules", "modules", "modulecmd", "debian", "environment-modules", version=(), server=False),
     Service("zsh", "zsh", "zsh", "debian", "zsh", server=False),
     Service("fish", "fish", "fish", "debian", "fish", server=False),
     Service("chromium", "chromium", "chromium", "debian", "chromium", server=False),
