@@ -6,7 +6,6 @@ import itertools
 from dataclasses import dataclass
 
 import apsw
-
 from tests.faults.tools.volatile import Inode, VolatileDisk
 
 _serial = itertools.count()
