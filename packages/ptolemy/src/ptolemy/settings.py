@@ -1,4 +1,4 @@
-"""The settings of ptolemy: keys of ``[ptolemy]`` in ``jiyuan.toml``, each also ``PTOLEMY_<NAME>`` in the environment."""
+"""Settings of ptolemy: keys of ``[ptolemy]`` in ``jiyuan.toml``, each also ``PTOLEMY_<NAME>`` in the environment."""
 
 from ptolemy._house.config import Setting
 
