@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 
 SECTOR = 512  #: A write is torn at a sector's end; a sector itself is whole, as SQLite and others assume.
@@ -59,20 +60,20 @@ class VolatileDisk:
         self.names: dict[str, Inode] = {}
         self._durable: dict[str, Inode] = {}
         self._pending: list[dict[str, Inode | None]] = []
+        self._top: set[str] = set()  # what stands on folders that are not ours to lose
 
-    def load(self, folder: Path) -> None:
-        """Take over all that is under `folder`, as durable."""
-        for path in [folder, *sorted(folder.rglob("*"))]:
-            if path.is_symlink() or not (path.is_dir() or path.is_file()):
-                continue
-            inode = Inode(is_folder=path.is_dir())
-            if not inode.is_folder:
-                inode.content[:] = path.read_bytes()
-                inode.sync()
-            self.names[str(path)] = self._durable[str(path)] = inode
+    def load(self, files: Mapping[str, bytes | None]) -> None:
+        """Take over `files`, path to bytes and None for a folder, as durable."""
+        for path, content in files.items():
+            inode = Inode(is_folder=content is None)
+            inode.content[:] = content or b""
+            inode.sync()
+            self._top |= {path} if _parent(path) not in self.names else set()
+            self.names[path] = self._durable[path] = inode
 
     def create(self, path: str, *, folder: bool = False) -> Inode:
         """Make `path`, a file or a folder."""
+        assert _parent(path) in self.names, f"{path} has no folder"
         inode = self.names[path] = Inode(is_folder=folder)
         self._pending.append({path: inode})
         return inode
@@ -123,18 +124,13 @@ class VolatileDisk:
                 _change(names, change)
         left: dict[str, bytes | None] = {}
         for path in sorted(names):
-            parent = str(PurePosixPath(path).parent)
-            if parent in left or path in self._roots():
+            if path in self._top or _parent(path) in left:
                 inode = names[path]
                 left[path] = None if inode.is_folder else inode.after_loss(draw)
         return left
 
     def _same(self, change: dict[str, Inode | None], folder: str) -> bool:
         return self.model == "journalled" or _folder(change) == folder
-
-    def _roots(self) -> set[str]:
-        """Return the topmost paths, which stand on what was there before."""
-        return {p for p in {*self.names, *self._durable} if str(PurePosixPath(p).parent) not in self._durable}
 
     def _settle(self, changes: list[dict[str, Inode | None]]) -> None:
         done = list(changes)
@@ -163,7 +159,11 @@ def _change(names: dict[str, Inode], change: dict[str, Inode | None]) -> None:
 def _folder(change: dict[str, Inode | None]) -> str:
     # A rename belongs to the folder that it goes to; a removal to the one that it leaves.
     made = [p for p, inode in change.items() if inode is not None] or list(change)
-    return str(PurePosixPath(made[0]).parent)
+    return _parent(made[0])
+
+
+def _parent(path: str) -> str:
+    return str(PurePosixPath(path).parent)
 
 
 def _in(change: dict[str, Inode | None], folder: str) -> bool:
