@@ -2,4 +2,6 @@
 
 from ptolemy._house.config import Setting
 
-SETTINGS: tuple[Setting, ...] = ()
+SETTINGS: tuple[Setting, ...] = (
+    Setting("series", "arrow://", "Where rows are kept; arrow:// is the folder series in the home folder.", url=True),
+)

@@ -109,7 +109,7 @@ def load_config(settings: Sequence[Setting], arguments: Mapping[str, Value | Non
     ConfigError
         If a file cannot be read, holds an unknown key, or a value has the wrong type.
     """
-    settings = (HOME, *settings)
+    settings = (_home(), *settings)
     files = [(path, _section(path, settings)) for path in (project_file(), user_file()) if path and path.is_file()]
     values: dict[str, tuple[Value, str]] = {}
     for setting in settings:
@@ -142,7 +142,10 @@ def user_file() -> Path:
 
 
 def _xdg(variable: str, fallback: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / fallback)
+    try:
+        return Path(os.environ.get(variable) or Path.home() / fallback)
+    except RuntimeError:
+        raise ConfigError("this user has no home folder", hint=f"set {variable} to a folder") from None
 
 
 def _section(path: Path, settings: Sequence[Setting]) -> dict[str, Any]:
@@ -163,4 +166,5 @@ def _section(path: Path, settings: Sequence[Setting]) -> dict[str, Any]:
     return section
 
 
-HOME = Setting("home", str(_xdg("XDG_DATA_HOME", ".local/share") / LIBRARY), "Folder of everything embedded.")
+def _home() -> Setting:
+    return Setting("home", str(_xdg("XDG_DATA_HOME", ".local/share") / LIBRARY), "Folder of everything embedded.")
