@@ -48,12 +48,10 @@ def harm(folder: Path, acknowledged: list[str], at: object) -> str | None:
 def test_a_replaced_file_is_never_torn_by_a_kill(tmp_path: Path, faults: Faults):
     figure = faults.figure("replacing-kill", "house", "kill -9 at a write, fsync or rename of a file's replacement")
     argv = [sys.executable, "-c", REPLACE, str(tmp_path)]
-    points = kill.points(argv)
 
-    for n in range(min(faults.count(POINTS), len(points))):
+    for point in kill.spread(kill.points(argv), faults.count(POINTS)):
         for old in tmp_path.iterdir():
             old.unlink()
-        point = points[n * len(points) // min(faults.count(POINTS), len(points))]
         run = kill.kill_at(point, argv)
         assert run.killed, point
         figure.survives(harm(tmp_path, run.acknowledged, point))
@@ -70,6 +68,19 @@ def test_a_replaced_file_survives_a_power_loss(tmp_path: Path, faults: Faults):
         figure.survives(harm(tmp_path, loss.acknowledged, loss.at))
 
     assert figure.lost == 0
+
+
+def test_a_new_folder_is_as_durable_as_the_file_in_it(tmp_path: Path):
+    code = (
+        "import sys; from pathlib import Path; from veda._house.files import write_durably;"
+        "write_durably(Path(sys.argv[1]) / 'a' / 'b' / 'value', b'new'); print('done', flush=True)"
+    )
+    recording = power.record([sys.executable, "-c", code, str(tmp_path)], tmp_path)
+
+    last = [loss for loss in recording.losses(100) if loss.acknowledged]
+
+    assert last
+    assert {loss.files.get(str(tmp_path / "a" / "b" / "value")) for loss in last} == {b"new"}
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_half_of_the_new(tmp_path: Path):

@@ -83,6 +83,12 @@ def points(
     return list(seen)
 
 
+def spread(found: Sequence[Point], count: int) -> list[Point]:
+    """Return `count` of the points `found`, or all if there are fewer, evenly over the run."""
+    count = min(count, len(found))
+    return [found[n * len(found) // count] for n in range(count)]
+
+
 def kill_at(
     point: Point,
     argv: Sequence[str],

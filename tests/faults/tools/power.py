@@ -74,14 +74,26 @@ class Recording:
 
     @cached_property
     def changing(self) -> list[int]:
-        """The positions in `calls` of those that change what a power loss leaves."""
-        replay = self._start("strict")[1]
-        return [position for position, call in enumerate(self.calls) if replay.play(call)]
+        """The positions in `calls` of those that change what a power loss leaves.
+
+        Raises
+        ------
+        RuntimeError
+            If playing the calls does not end in what the process has left and said.
+        """
+        disk, replay = self._start("strict")
+        found = [position for position, call in enumerate(self.calls) if replay.play(call)]
+        there = {path: content for path, content in _files(self.folder).items() if not path.endswith("-shm")}
+        played = {path: None if inode.is_folder else bytes(inode.content) for path, inode in disk.names.items()}
+        wrong = [p for p in {*there, *played} if there.get(p, b"") != played.get(p, b"") and not p.endswith("-shm")]
+        if wrong or replay.said() != self.run.acknowledged:
+            raise RuntimeError(f"the recording of {sorted(wrong) or 'stdout'} is not what the process has done")
+        return found
 
     def _start(self, names: Names) -> tuple[VolatileDisk, Replay]:
         disk = VolatileDisk(names)
         disk.load(self.before)
-        return disk, Replay(disk, self.folder, self.cwd)
+        return disk, Replay(disk, self.folder, self.cwd, self.calls)
 
 
 def record(
@@ -103,9 +115,7 @@ def record(
     """
     folder, cwd = folder.resolve(), (cwd or Path.cwd()).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    before: dict[str, bytes | None] = {
-        str(path): None if path.is_dir() else path.read_bytes() for path in [folder, *sorted(folder.rglob("*"))]
-    }
+    before = _files(folder)
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
     with tempfile.TemporaryDirectory() as place:
         log = Path(place) / "strace"
@@ -121,3 +131,7 @@ def record(
     if not recording.changing:
         raise RuntimeError(f"{argv} changed nothing in {folder}: {recording.run.stderr}")
     return recording
+
+
+def _files(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): None if path.is_dir() else path.read_bytes() for path in [folder, *sorted(folder.rglob("*"))]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ CALLS = (
 )  # fmt: skip
 
 
+_FORKS = {"clone", "clone3", "fork", "vfork"}
+
+
 @dataclass
 class _Open:
     """An open file; `inode` is None for what is outside the recorded folder."""
@@ -33,12 +37,14 @@ class _Open:
 class Replay:
     """The files of one recorded run, as far as its calls have been played."""
 
-    def __init__(self, disk: VolatileDisk, folder: Path, cwd: Path) -> None:
+    def __init__(self, disk: VolatileDisk, folder: Path, cwd: Path, calls: Iterable[Call]) -> None:
         self.disk = disk
         self.folder = str(folder)
         self._said = bytearray()
         self._start = {1: _Open("stdout", is_stdout=True)}
         self._tables: dict[int, dict[int, _Open]] = {}
+        # A child may run before the call that made it returns, as after vfork.
+        self._made_by = {call.result: call for call in calls if call.name in _FORKS and call.result > 0}
         self._cwd = str(cwd)
         self._changed = False
 
@@ -51,11 +57,23 @@ class Replay:
         self._changed = False
         if call.result < 0:
             return False
-        files = self._tables.setdefault(call.thread, self._start)
+        files = self._table(call.thread)
         do = getattr(self, f"_do_{call.name}", None)
         if do is not None:
             do(call, files)
         return self._changed
+
+    def _table(self, thread: int) -> dict[int, _Open]:
+        """Return the open files of a thread; a new process starts with a copy of its parent's."""
+        if thread not in self._tables:
+            made_by = self._made_by.get(thread)
+            if made_by is None:
+                self._tables[thread] = self._start
+            else:
+                files = self._table(made_by.thread)
+                shared = any("CLONE_FILES" in text for text in made_by.arguments)
+                self._tables[thread] = files if shared else dict(files)
+        return self._tables[thread]
 
     # Names
 
@@ -254,8 +272,7 @@ class Replay:
         self._cwd = self._absolute(call.path(0))
 
     def _do_clone(self, call: Call, files: dict[int, _Open]) -> None:
-        shared = any("CLONE_FILES" in text for text in call.arguments)
-        self._tables[call.result] = files if shared else dict(files)
+        self._table(call.result)
 
     _do_clone3 = _do_fork = _do_vfork = _do_clone
 
