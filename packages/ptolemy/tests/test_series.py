@@ -135,7 +135,7 @@ def test_verify_finds_one_changed_byte(url: str, tmp_path: Path):
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
 
-    with open_series(url) as store, pytest.raises(DamagedSeries, match="is not what was written|cannot be read"):
+    with open_series(url) as store, pytest.raises(DamagedSeries, match=r"is not what was written|cannot be read"):
         store.verify("daily")
 
 

@@ -140,7 +140,10 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path):
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"ts_code,trade_date,adj_factor\nA,20240102,1\nA,20240103\n", "line 3: it has 2 values, the first line names 3"),
+        (
+            b"ts_code,trade_date,adj_factor\nA,20240102,1\nA,20240103\n",
+            "line 3: it has 2 values, the first line names 3",
+        ),
         (b"ts_code,trade_date,adj_factor\nA,20240102,1,9\n", "line 2: it has 4 values, the first line names 3"),
         (b"ts_code,trade_date,adj_factor\nA,20240230,1\n", "line 2, column trade_date: '20240230' is not a date"),
         (b"ts_code,trade_date,adj_factor\nA,2024-01-02,1\n", "line 2, column trade_date: '2024-01-02' is not a date"),
