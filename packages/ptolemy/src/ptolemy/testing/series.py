@@ -199,6 +199,27 @@ class SeriesContract:
         assert series.read("daily")["trade_date"].to_pylist() == days
         assert [version.rows for version in series.versions("daily")] == list(range(1, 17))
 
+    def test_a_reader_never_sees_half_of_what_is_written_at_once(
+        self, series: Series, reopened: Callable[[], Series]
+    ) -> None:
+        series.upsert("daily", bars(A1, B1), key=KEY)
+        halves = []
+
+        def write() -> None:
+            for day in range(3, 29):
+                both = bars(("A.X", f"202401{day:02d}", 1.0), ("B.X", f"202401{day:02d}", 1.0))
+                series.upsert("daily", both, key=KEY)
+
+        with reopened() as reader, ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            while not writing.done():
+                codes = reader.read("daily", columns=["ts_code"])["ts_code"].to_pylist()
+                halves += [codes] if codes.count("A.X") != codes.count("B.X") else []
+            writing.result()
+
+            assert not halves
+            assert reader.read("daily").num_rows == 54
+
     def test_rows_that_were_read_stay_readable_after_the_store_is_closed(self, series: Series) -> None:
         series.upsert("daily", bars(A1), key=KEY)
         found = series.read("daily")
