@@ -52,9 +52,9 @@ def test_times_are_utc_and_the_id_is_a_uuid7(store):
     ("error", "status"), [(ValueError("no prices"), "failed"), (KeyboardInterrupt(), "interrupted")]
 )
 def test_an_exception_is_recorded_with_its_traceback_and_goes_on(store, error, status):
-    with pytest.raises(type(error)), exia.run("breaks") as run:
-        run.log_metric("ic", 0.03)
-        raise error
+    run = exia.run("breaks")
+    with pytest.raises(type(error)), run:
+        _log_and_raise(run, error)
 
     kept = store.get(run.id)
     assert kept.status == status
@@ -172,11 +172,13 @@ def test_a_store_that_stays_down_is_told_at_flush_and_does_not_hide_the_bodys_er
             raise BackendUnavailable("down for good")
 
     down = Down(BackendURL.parse("sqlite://"))
-    with pytest.raises(ValueError, match="mine") as caught, exia.run("down", store=down, timeout=0.1) as run:
-        run.log_metric("ic", 1.0)
-        with pytest.raises(BackendUnavailable, match="down for good"):
-            run.flush(timeout=0.3)
-        raise ValueError("mine")
+    run = exia.run("down", store=down, timeout=0.1).start()
+    run.log_metric("ic", 1.0)
+    with pytest.raises(BackendUnavailable, match="down for good"):
+        run.flush(timeout=0.3)
+    run = exia.run("down", store=down, timeout=0.1)
+    with pytest.raises(ValueError, match="mine") as caught, run:
+        _log_and_raise(run, ValueError("mine"))
     assert down.get(run.id).status == "failed"
     down.close()
 
