@@ -18,6 +18,11 @@ def store():
     store.close()
 
 
+def _log_and_raise(run, error):
+    run.log_metric("ic", 0.03)
+    raise error
+
+
 def test_a_run_records_what_it_was_given_and_what_came_out(store):
     with exia.run("momentum-live", params={"window": 20}, tags={"desk": "alpha"}) as run:
         assert store.get(run.id).status == "running"
