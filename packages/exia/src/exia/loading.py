@@ -33,8 +33,8 @@ class Loaded(Protocol):
     """What a loader returns."""
 
     @property
-    def factory(self) -> Callable[[], Any]:
-        """Makes one object; called once per pooled object."""
+    def factory(self) -> Callable[..., Any]:
+        """Makes one object; called once per pooled object. What it takes has defaults."""
 
     @property
     def name(self) -> str:
@@ -90,7 +90,7 @@ def load(ref: str) -> Loaded:
 class PythonObject:
     """What a ``python:`` ref loads."""
 
-    factory: Callable[[], Any]
+    factory: Callable[..., Any]
     name: str
     version: str
     methods: Mapping[str, MethodInfo]
