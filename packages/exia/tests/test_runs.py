@@ -69,7 +69,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
 
 
 def test_an_unknown_scheme_names_those_that_are_known():
-    with pytest.raises(UnknownBackend, match="known: .*sqlite"):
+    with pytest.raises(UnknownBackend, match=r"known: .*sqlite"):
         open_runs("sqllite://")
 
 
