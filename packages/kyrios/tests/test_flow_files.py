@@ -118,7 +118,9 @@ def test_a_folder_without_a_flow_is_not_found(tmp_path):
         kyrios.load_flow(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "just words", "kyrios: 1\n", "? [a]\n: b\n", "a: &x [*x]\n"])
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "- a\n- b\n", "just words", "kyrios: 1\n", "? [a]\n: b\n", "a: &x [*x]\n"]
+)
 def test_a_file_that_is_no_flow_at_all_is_a_problem_and_no_crash(sums, text):
     (sums.folder / "flow.yaml").write_text(text)
 
