@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -220,13 +219,11 @@ class Api:
             self._series.close()
             self._series = None
 
-    def __getattr__(self, name: str) -> Callable[..., pd.DataFrame]:
-        # Only names of the catalogue are queries: copy and pickle ask for many that are none.
+    def __getattr__(self, name: str) -> NoReturn:
+        # Tushare's client takes every name for a query, so that copy and pickle, which look for many, fail there.
         if name.startswith("_"):
             raise AttributeError(name)
-        if name not in interfaces():
-            raise UnknownInterface(name, [*interfaces(), "pro_bar", "query", "versions", "datasets"])
-        return partial(self.query, name)
+        raise UnknownInterface(name, [*interfaces(), "pro_bar", "query", "versions", "datasets"])
 
     def __enter__(self) -> Self:
         return self
