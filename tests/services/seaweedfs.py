@@ -49,8 +49,10 @@ class Seaweedfs(Server):
         wire.http_get(self.port, "/", ok=(200, 403))
 
     def clean(self) -> None:
-        for name in ("master", "volume", "filer", "s3"):
-            Path(f"/tmp/seaweedfs-{name}-grpc-{self.ports[f'{name}_grpc']}.sock").unlink(missing_ok=True)
+        # It has its parts talk over sockets in /tmp, whatever TMPDIR says, and forgets them when it is killed.
+        for port in self.ports.values():
+            for stale in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                stale.unlink(missing_ok=True)
 
     def url(self, variable: str) -> str:
         return f"minio://{KEY}:{SECRET}@127.0.0.1:{self.port}/jiyuan?secure=false"
