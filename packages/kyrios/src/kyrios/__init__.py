@@ -1,5 +1,101 @@
-"""kyrios: Render workflows from units and templates: local, Airflow, Celery, Ray, Dask."""
+"""kyrios: draw a workflow once, as units and a flow, and run it here or on another engine.
 
-from kyrios.errors import KyriosError
+>>> import kyrios
+>>> flow = kyrios.load_flow("flows/hello")  # doctest: +SKIP
+>>> run = flow.run({"name": "world"})  # doctest: +SKIP
+>>> run.table("greet.greeting").to_pydict()  # doctest: +SKIP
+{'text': ['hello, world']}
+"""
 
-__all__ = ["KyriosError"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kyrios.errors import (
+    BackendUnavailable,
+    BadInput,
+    ConfigError,
+    Conflict,
+    FlowInvalid,
+    IllegalTransition,
+    KyriosError,
+    MissingExtra,
+    NotAllowed,
+    NotFound,
+    Problem,
+    RunNotFound,
+    UnitFailed,
+    UnknownBackend,
+)
+
+if TYPE_CHECKING:
+    from kyrios.data import open_data
+    from kyrios.engine import open_engine
+    from kyrios.flow import Flow, load_flow
+    from kyrios.graph import Graph, Task
+    from kyrios.history import open_history
+    from kyrios.run import Run, TaskRun, get_run, runs
+    from kyrios.state import Event, State
+    from kyrios.uses import uses_dataset, uses_package
+
+__all__ = [
+    "BackendUnavailable",
+    "BadInput",
+    "ConfigError",
+    "Conflict",
+    "Event",
+    "Flow",
+    "FlowInvalid",
+    "Graph",
+    "IllegalTransition",
+    "KyriosError",
+    "MissingExtra",
+    "NotAllowed",
+    "NotFound",
+    "Problem",
+    "Run",
+    "RunNotFound",
+    "State",
+    "Task",
+    "TaskRun",
+    "UnitFailed",
+    "UnknownBackend",
+    "get_run",
+    "load_flow",
+    "open_data",
+    "open_engine",
+    "open_history",
+    "runs",
+    "uses_dataset",
+    "uses_package",
+]
+
+_LATER = {
+    "Event": "state",
+    "Flow": "flow",
+    "Graph": "graph",
+    "Run": "run",
+    "State": "state",
+    "Task": "graph",
+    "TaskRun": "run",
+    "get_run": "run",
+    "load_flow": "flow",
+    "open_data": "data",
+    "open_engine": "engine",
+    "open_history": "history",
+    "runs": "run",
+    "uses_dataset": "uses",
+    "uses_package": "uses",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'kyrios' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"kyrios.{_LATER[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

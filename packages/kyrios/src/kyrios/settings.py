@@ -1,5 +1,17 @@
 """The settings of kyrios: keys of ``[kyrios]`` in ``jiyuan.toml``, each also ``KYRIOS_<NAME>`` in the environment."""
 
-from kyrios._house.config import Setting
+from pathlib import Path
 
-SETTINGS: tuple[Setting, ...] = ()
+from kyrios._house.config import Setting, load_config
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("engine", "local", "What `kyrios run` runs a flow on.", url=True),
+    Setting("data", "file://", "Where the tables between units and the results lie.", url=True),
+    Setting("history", "sqlite://", "Where the record of every run lies.", url=True),
+    Setting("command", "kyrios", "The command that a rendered task calls, where tasks have their own environment."),
+)
+
+
+def home() -> Path:
+    """Return the folder of everything embedded: data, history, logs."""
+    return Path(load_config(SETTINGS).text("home")).expanduser().absolute()

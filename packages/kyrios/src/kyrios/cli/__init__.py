@@ -6,11 +6,18 @@ from kyrios._house.command import library_group, run
 from kyrios.doctor import checks
 from kyrios.settings import SETTINGS
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "check": "kyrios.cli.check:check",
+    "graph": "kyrios.cli.graph:graph",
+    "plan": "kyrios.cli.render:plan",
+    "render": "kyrios.cli.render:render",
+    "run": "kyrios.cli.run:run",
+    "run-unit": "kyrios.cli.run_unit:run_unit",
+    "runs": "kyrios.cli.runs:runs",
+    "validate": "kyrios.cli.validate:validate",
+}
 
-root = library_group(
-    "Render workflows from units and templates: local, Airflow, Celery, Ray, Dask.", COMMANDS, SETTINGS, checks
-)
+root = library_group("Run workflows from units and flows: here, or on Airflow.", COMMANDS, SETTINGS, checks)
 
 
 def main() -> None:

@@ -1,0 +1,132 @@
+"""``sqlite:///path/history.db``: the record in one file, durable at each answer."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from kyrios._house.backends import BackendURL
+from kyrios.errors import BackendUnavailable, RunNotFound
+from kyrios.history.port import Head, History
+from kyrios.settings import home
+from kyrios.state import Event, State, check_transition
+
+_TABLES = """
+create table if not exists runs (run_id text primary key, created text not null, head text not null) without rowid;
+create index if not exists runs_by_time on runs (created);
+create table if not exists events (
+    seq integer primary key autoincrement, run_id text not null references runs, task text not null,
+    state text not null, at text not null, detail text not null);
+create index if not exists events_by_task on events (run_id, task, seq);
+create trigger if not exists events_stay before update on events begin select raise(abort, 'events never change'); end;
+create trigger if not exists events_remain before delete on events begin select raise(abort, 'events stay'); end;
+"""
+_LAST = "select state from events where run_id = ? and task = ? order by seq desc limit 1"
+_BUSY = 30.0  # seconds; the tasks of an Airflow run write from many processes
+
+
+class SqliteHistory:
+    """All runs in one SQLite file, which many processes may write."""
+
+    def __init__(self, url: BackendURL) -> None:
+        path = url.file_path(home() / "history.db")
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+            self._db.execute("pragma journal_mode = wal")
+            # FULL: what is acknowledged survives a power loss; NORMAL lost rows when it was tried.
+            self._db.execute("pragma synchronous = full")
+            self._db.execute("pragma foreign_keys = on")
+            self._db.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as exc:
+            raise BackendUnavailable(
+                f"sqlite: {path} cannot be opened: {exc}", hint="kyrios config show --origin"
+            ) from exc
+
+    def begin(self, head: Head) -> Head:
+        """Record a new run and return it; where the run exists already, return what was recorded first."""
+        text = json.dumps({f.name: getattr(head, f.name) for f in fields(head)}, sort_keys=True)
+        with self._writing():
+            self._db.execute("insert or ignore into runs values (?, ?, ?)", (head.run_id, head.created, text))
+        return self.head(head.run_id)
+
+    def append(self, run_id: str, events: Sequence[Event]) -> None:
+        """Add `events`, all or none, durable on return."""
+        self.head(run_id)
+        rows = []
+        with self._writing():
+            now: dict[str, State] = {}
+            for event in events:
+                if event.task not in now:
+                    last = self._db.execute(_LAST, (run_id, event.task)).fetchone()
+                    now[event.task] = State(last[0]) if last else State.DECLARED
+                check_transition(f"unit {event.task}" if event.task else f"run {run_id}", now[event.task], event.state)
+                now[event.task] = event.state
+                rows.append((run_id, event.task, event.state.value, event.at, json.dumps(event.detail, sort_keys=True)))
+            self._db.executemany("insert into events (run_id, task, state, at, detail) values (?, ?, ?, ?, ?)", rows)
+
+    def head(self, run_id: str) -> Head:
+        """Return one run; raise `RunNotFound` if there is none."""
+        with self._reading():
+            row = self._db.execute("select head from runs where run_id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise RunNotFound(run_id)
+        return Head(**json.loads(row[0]))
+
+    def heads(self, limit: int = 100) -> list[Head]:
+        """Return the newest runs, newest first."""
+        query = "select head from runs order by created desc, run_id desc limit ?"
+        with self._reading():
+            return [Head(**json.loads(row[0])) for row in self._db.execute(query, (limit,))]
+
+    def events(self, run_id: str) -> list[Event]:
+        """Return the events of a run in the order in which they were added."""
+        self.head(run_id)
+        query = "select task, state, at, detail from events where run_id = ? order by seq"
+        with self._reading():
+            found = self._db.execute(query, (run_id,)).fetchall()
+        return [Event(task, State(state), at, json.loads(detail)) for task, state, at, detail in found]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._reading():
+            # IMMEDIATE: the states that are read here must not change before the events are added.
+            self._db.execute("begin immediate")
+            try:
+                yield
+                self._db.execute("commit")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as exc:
+                raise BackendUnavailable(f"sqlite: {exc}", hint="kyrios doctor") from exc
+
+
+if TYPE_CHECKING:
+    _fits: type[History] = SqliteHistory
