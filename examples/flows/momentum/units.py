@@ -27,7 +27,11 @@ def ingest() -> pa.Table:
     """Collect the sample bars; collecting what is there already changes nothing."""
     for written in pt.collect(sample_source()):
         kyrios.uses_dataset(
-            name=written.dataset, version=written.version, rows=written.rows, first=written.first, last=written.last
+            name=written.dataset,
+            version=str(written.version),
+            rows=written.rows,
+            first=written.first,
+            last=written.last,
         )
     days = pt.api().daily(fields="ts_code,trade_date").groupby("ts_code")["trade_date"]
     table = days.agg(["min", "max", "count"]).sort_index()
@@ -81,7 +85,7 @@ def backtest(prices: pa.Table, targets: pa.Table, *, cost_bps: int) -> pa.Table:
     is used before it could be known. Between two decisions the holdings drift with the market.
     """
     dates, panel = prices["trade_date"].to_pylist(), _panel(prices)
-    due = {date: row for date, row in zip(targets["trade_date"].to_pylist(), _panel(targets), strict=True)}
+    due = dict(zip(targets["trade_date"].to_pylist(), _panel(targets), strict=True))
     returns = np.nan_to_num(panel[1:] / panel[:-1] - 1)  # a share that was not listed earns nothing
     holdings, cash = np.zeros(panel.shape[1]), 1.0
     # Both begin with one unit on the first decision day, so that they are compared over the same days.
@@ -125,7 +129,7 @@ def report(equity: pa.Table, targets: pa.Table) -> dict[str, pa.Table]:
         "total return": ("%", lambda c: 100 * (c[-1] / c[0] - 1)),
         "return a year": ("%", lambda c: 100 * ((c[-1] / c[0]) ** (1 / span) - 1)),
         "volatility a year": ("%", lambda c: 100 * _daily(c).std(ddof=1) * TRADING_DAYS**0.5),
-        "Sharpe ratio, no interest": ("", lambda c: _daily(c).mean() / _daily(c).std(ddof=1) * TRADING_DAYS**0.5),
+        "Sharpe ratio": ("", lambda c: _daily(c).mean() / _daily(c).std(ddof=1) * TRADING_DAYS**0.5),
         "deepest drawdown": ("%", lambda c: 100 * float((c / np.maximum.accumulate(c) - 1).min())),
     }
     rows = [(name, unit, *(float(f(c)) for c in curves.values())) for name, (unit, f) in figures.items()]

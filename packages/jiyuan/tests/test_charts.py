@@ -18,7 +18,9 @@ def test_a_line_chart_is_well_formed_and_draws_each_line_from_the_first_to_the_l
 
 
 def test_equal_growth_is_equally_steep_on_a_logarithmic_chart():
-    root = ElementTree.fromstring(line_chart(["20010101", "20010102", "20010103"], [Line("a", "x", [1, 2, 4])], log=True))
+    root = ElementTree.fromstring(
+        line_chart(["20010101", "20010102", "20010103"], [Line("a", "x", [1, 2, 4])], log=True)
+    )
 
     line = next(e for e in root.iter() if e.tag == "polyline")
     first, second, third = (float(p.split(",")[1]) for p in line.get("points", "").split())

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("bokeh_sampledata", reason="needs the sample bars: pip install 'jiyuan[demo]'", exc_type=ImportError)
+pytest.importorskip(
+    "bokeh_sampledata", reason="needs the sample bars: pip install 'jiyuan[demo]'", exc_type=ImportError
+)
 JIYUAN = Path(sys.executable).parent / "jiyuan"
 
 
@@ -83,7 +85,9 @@ def test_the_commands_that_it_names_work_in_its_folder(twice: list[dict], out: P
     for command in twice[0]["next"]:
         words = command.partition("&& ")[2].split()
 
-        done = subprocess.run([JIYUAN.parent / words[0], *words[1:]], cwd=out, env=plain, capture_output=True, text=True)
+        done = subprocess.run(
+            [JIYUAN.parent / words[0], *words[1:]], cwd=out, env=plain, capture_output=True, text=True
+        )
 
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()
@@ -91,7 +95,9 @@ def test_the_commands_that_it_names_work_in_its_folder(twice: list[dict], out: P
 
 def test_ctrl_c_leaves_a_folder_in_which_the_next_run_completes(tmp_path: Path):
     out = tmp_path / "out"
-    demo = subprocess.Popen([JIYUAN, "demo", "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    demo = subprocess.Popen(
+        [JIYUAN, "demo", "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
     until = time.monotonic() + 60
     while not (out / "home" / "ptolemy").exists() and time.monotonic() < until:
         time.sleep(0.01)

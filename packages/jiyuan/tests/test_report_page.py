@@ -55,4 +55,4 @@ def test_every_chart_has_a_size_and_stays_within_the_page(page):
 def test_the_lineage_record_opens(page):
     page.get_by_text("The lineage record as it is stored").click()
 
-    assert page.get_by_text('"flow_digest"').is_visible()
+    assert page.get_by_text('"trace_id"').is_visible()

@@ -7,6 +7,7 @@
     ├── PoolBusy               1   too many wait already
     ├── FactoryError           1   the factory raised, or made nothing
     ├── LoadError              1   a ref exists but does not load
+    ├── MethodFailed           1   a command called a method, and that raised
     ├── PoolClosed             5   Conflict: the pool is closed, or was opened before a fork
     ├── PoolExists             5   Conflict: the name is taken
     ├── LeaseReturned          5   Conflict: the lease was given back before
@@ -41,6 +42,7 @@ __all__ = [
     "ForeignLease",
     "LeaseReturned",
     "LoadError",
+    "MethodFailed",
     "MethodNotFound",
     "MissingExtra",
     "NotAllowed",
@@ -72,6 +74,10 @@ class FactoryError(ExiaError):
 
 class LoadError(ExiaError):
     """A ref is known, but what it names does not load."""
+
+
+class MethodFailed(ExiaError):
+    """A method that a command called raised; what it raised is the ``__cause__``."""
 
 
 class PoolClosed(Conflict):

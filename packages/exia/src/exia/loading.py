@@ -23,7 +23,7 @@ from exia.errors import (
     NotAllowed,
     RefNotFound,
 )
-from exia.methods import MethodInfo, methods_of
+from exia.methods import MethodInfo, methods_of, methods_of_class
 
 _GROUP = "exia.loaders"
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):(.+)", re.DOTALL)
@@ -33,8 +33,8 @@ class Loaded(Protocol):
     """What a loader returns."""
 
     @property
-    def factory(self) -> Callable[[], Any]:
-        """Makes one object; called once per pooled object."""
+    def factory(self) -> Callable[..., Any]:
+        """Makes one object; called once per pooled object. What it takes has defaults."""
 
     @property
     def name(self) -> str:
@@ -90,7 +90,7 @@ def load(ref: str) -> Loaded:
 class PythonObject:
     """What a ``python:`` ref loads."""
 
-    factory: Callable[[], Any]
+    factory: Callable[..., Any]
     name: str
     version: str
     methods: Mapping[str, MethodInfo]
@@ -127,13 +127,6 @@ def load_python(ref: str) -> PythonObject:
         raise RefNotFound(f"{module_name} has no class or callable {attribute!r}", hint=hint)
     made = target if isinstance(target, type) else None
     return PythonObject(target, attribute, distribution, methods_of_class(made) if made else methods_of(target()))
-
-
-def methods_of_class(kind: type) -> Mapping[str, MethodInfo]:
-    """Return the methods that instances of `kind` have, without making one."""
-    from exia.methods import _class_methods
-
-    return _class_methods(kind)
 
 
 def _choose(ref: str) -> tuple[EntryPoint, str]:

@@ -24,7 +24,13 @@ def methods_of(obj: object) -> MethodTable:
     """Return the public methods of `obj` by name, sorted; of a module, its public functions."""
     import types
 
-    return _module_methods(obj) if isinstance(obj, types.ModuleType) else _class_methods(type(obj))
+    return _module_methods(obj) if isinstance(obj, types.ModuleType) else methods_of_class(type(obj))
+
+
+def methods_of_class(kind: type) -> MethodTable:
+    """Return the methods that instances of `kind` have, without making one."""
+    found: MethodTable = _class_methods(kind)
+    return found
 
 
 def call_method(obj: object, table: MethodTable, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -73,7 +79,7 @@ def _class_methods(kind: type) -> MethodTable:
     found: dict[str, MethodInfo] = {}
     for name in sorted(dir(kind)):
         static = inspect.getattr_static(kind, name)
-        if name.startswith("_") or isinstance(static, property) or isinstance(static, type):
+        if name.startswith("_") or isinstance(static, property | type):
             continue
         bound = isinstance(static, staticmethod | classmethod)
         method = getattr(kind, name, None)

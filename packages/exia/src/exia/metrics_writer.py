@@ -24,9 +24,10 @@ class MetricsWriter:
         self._store = store
         self._queue: deque[tuple[str, float, int, float]] = deque()
         self._seq = 0  # of the next point to write
-        self._put = 0
         self._changed = threading.Condition()
         self._closing = False
+        self._hurry = False
+        self._busy = False
         self._error: ExiaError | None = None
         self._thread: threading.Thread | None = None
 
@@ -48,7 +49,7 @@ class MetricsWriter:
                     raise self._late(timeout)
                 self._changed.wait(left)
 
-    def close(self, timeout: float = 10.0) -> None:
+    def close(self, timeout: float) -> None:
         """Flush and end the thread; after an error the thread ends too."""
         try:
             self.flush(timeout)
@@ -58,9 +59,6 @@ class MetricsWriter:
                 self._changed.notify_all()
             if self._thread is not None:
                 self._thread.join(timeout)
-
-    _hurry = False
-    _busy = False
 
     def _late(self, timeout: float) -> ExiaError:
         if self._error is not None:

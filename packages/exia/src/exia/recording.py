@@ -15,6 +15,7 @@ from typing import Any
 from exia._house.ids import uuid7
 from exia.errors import BadInput, RunClosed
 from exia.metrics_writer import MetricsWriter
+from exia.pooling.waiting import seconds
 from exia.runs import RunRecord, RunStore, Status, open_runs
 from exia.runs.port import checked_key, checked_run_name, checked_status
 
@@ -25,6 +26,7 @@ def run(
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     store: str | RunStore | None = None,
+    timeout: float = 10.0,
 ) -> Run:
     """Return a run to record: ``with exia.run("momentum", params={"window": 20}) as run: ...``.
 
@@ -38,13 +40,15 @@ def run(
         Words to find it by.
     store
         A URL, an open store (which stays open), or None for the configured one.
+    timeout
+        Seconds that the end of the run waits for a store that does not answer.
 
     Raises
     ------
     BadInput
         If a name or value cannot be recorded; nothing was.
     """
-    return Run(name, params=params, tags=tags, store=store)
+    return Run(name, params=params, tags=tags, store=store, timeout=timeout)
 
 
 class Run:
@@ -61,6 +65,7 @@ class Run:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         store: str | RunStore | None = None,
+        timeout: float = 10.0,
     ) -> None:
         self.id = uuid7()
         self.name = checked_run_name(name)
@@ -71,6 +76,7 @@ class Run:
         self._writer: MetricsWriter | None = None
         self._steps: defaultdict[str, int] = defaultdict(int)
         self._ended = False
+        self._timeout = seconds(timeout, "timeout")
 
     def start(self) -> Run:
         """Record the start: UTC time, host, git commit of the working folder."""
@@ -147,7 +153,7 @@ class Run:
         BackendUnavailable
             If the store did not take them within `timeout` seconds; they stay queued.
         """
-        self._open()[1].flush(timeout)
+        self._open()[1].flush(seconds(timeout, "timeout"))
 
     def finish(self, status: Status = "finished", error: BaseException | None = None) -> None:
         """End the run: everything logged is durable on return.
@@ -161,8 +167,10 @@ class Run:
         checked_status(status)
         self._ended = True
         try:
-            writer.close()
-            store.finish(self.id, status, _now(), _line(error), _trace(error))
+            try:
+                writer.close(self._timeout)
+            finally:
+                store.finish(self.id, status, _now(), _line(error), _trace(error))
         finally:
             if store is not self._where:
                 store.close()

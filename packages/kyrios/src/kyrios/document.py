@@ -69,6 +69,8 @@ def read_document(path: Path, shown: str | None = None) -> Document:
             document._note((0, 0), "the file is empty")
         else:
             document.value = _convert(document, loader, node, (), 0)
+            if document.value is None:
+                document._note((0, 0), "the file is empty")
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         place = (mark.line, mark.column) if mark else (0, 0)

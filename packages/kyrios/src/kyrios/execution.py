@@ -70,14 +70,16 @@ class Execution:
 
     def kept(self) -> list[str]:
         """Return the tasks that have succeeded and whose outputs are still what they were."""
-        return [t.name for t in self.so_far().tasks if t.state == State.SUCCEEDED and all(map(self._is_whole, t.outputs))]
+        return [
+            t.name for t in self.so_far().tasks if t.state == State.SUCCEEDED and all(map(self._is_whole, t.outputs))
+        ]
 
     def _is_whole(self, output: Mapping[str, Any]) -> bool:
         try:
             data = self.data.get(f"{self.head.run_id}/{output['path']}")
         except NotFound:
             return False
-        return f"sha256:{hashlib.sha256(data).hexdigest()}" == output["digest"]
+        return bool(f"sha256:{hashlib.sha256(data).hexdigest()}" == output["digest"])
 
     def log_path(self, task: str) -> Path:
         """Return where the log of `task` lies."""
@@ -130,7 +132,12 @@ class Execution:
         data = to_bytes(table)
         path = f"outputs/{task}.{port}.arrow"
         self.data.put(f"{self.head.run_id}/{path}", data)
-        return {"name": port, "digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "rows": table.num_rows, "path": path}
+        return {
+            "name": port,
+            "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+            "rows": table.num_rows,
+            "path": path,
+        }
 
     def write_lineage(self) -> None:
         """Write the lineage record of the run as it is now."""
@@ -153,7 +160,9 @@ def _checked(task: Task, result: Any) -> dict[str, pa.Table]:
         raise KyriosError(f"it must return a dict of tables ({promise}), not {type(result).__name__}")
     missing, extra = sorted(set(wanted) - set(result)), sorted(set(result) - set(wanted))
     if missing or extra:
-        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(map(str, extra))} too"] * bool(extra)
+        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(map(str, extra))} too"] * bool(
+            extra
+        )
         raise KyriosError(f"what it returned {' and '.join(parts)}")
     for port, table in result.items():
         if not isinstance(table, pa.Table):

@@ -275,9 +275,7 @@ class Flow:
         if params:
             raise BadInput("a run that is resumed keeps its parameters", hint="start a new run for other parameters")
         if head.digest != self.digest:
-            raise Conflict(
-                f"run {head.run_id} was of another version of {head.flow}", hint=f"kyrios run {head.folder}"
-            )
+            raise Conflict(f"run {head.run_id} was of another version of {head.flow}", hint=f"kyrios run {head.folder}")
         return head
 
     def _execution(self, head: Head, data: Data, history: History, on_event: OnEvent | None) -> Execution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -40,10 +41,11 @@ def read_flow(folder: Path) -> Graph:
     document = read_document(path, _shown(path))
     flow = _judge(document, FlowSpec)
     units = _Units(folder)
-    if flow is not None:
-        graph = _link(flow, document, units)
-    problems = [*document.problems, *units.problems()]
-    if problems or flow is None:
+    if flow is None:
+        units.read_all(document.value)
+    graph = None if flow is None else _link(flow, document, units)
+    problems = [*sorted(document.problems), *units.problems()]
+    if problems or graph is None:
         raise FlowInvalid(_shown(folder), problems)
     return graph
 
@@ -67,13 +69,24 @@ class _Units:
             self._read[name] = document, spec
         return self._read[name][1]
 
+    def read_all(self, flow: Any) -> None:
+        """Read the units that a flow names, which is too broken to be linked, for the mistakes in them."""
+        uses = flow.get("units") if isinstance(flow, Mapping) else None
+        for use in uses.values() if isinstance(uses, Mapping) else ():
+            named = str(use.get("use")).partition("@")[0] if isinstance(use, Mapping) else ""
+            if named in self.names:
+                self.get(named)
+
     def problems(self) -> list[Problem]:
-        return [p for name in sorted(self._read) for p in self._read[name][0].problems]
+        return [p for name in sorted(self._read) for p in sorted(self._read[name][0].problems)]
 
 
 def _judge(document: Document, model: type[_Spec]) -> _Spec | None:
-    """Hold `document` to `model`; its mistakes go into ``document.problems``."""
-    if document.problems:
+    """Hold `document` to `model`; its mistakes go into ``document.problems``.
+
+    What can be left out is left out and the rest returned, so that one pass finds the mistakes behind it too.
+    """
+    if document.value is None:
         return None
     if not isinstance(document.value, Mapping):
         document.problem((), "the file must hold keys, as 'kyrios: 1' is one")
@@ -81,9 +94,27 @@ def _judge(document: Document, model: type[_Spec]) -> _Spec | None:
     try:
         return model.model_validate(document.value)
     except ValidationError as exc:
-        for error in exc.errors(include_url=False):
-            _explain(document, model, error)
+        errors = exc.errors(include_url=False)
+    for error in errors:
+        _explain(document, model, error)
+    rest = copy.deepcopy(document.value)
+    for error in errors:
+        _leave_out(rest, error["loc"])
+    try:
+        return model.model_validate(rest)
+    except ValidationError:
         return None
+
+
+def _leave_out(value: Any, path: tuple[str | int, ...]) -> None:
+    """Remove what stands at `path`, if it is there."""
+    for step in path[:-1]:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(value, dict) and path:
+        value.pop(path[-1], None)
 
 
 def _explain(document: Document, model: type[BaseModel], error: Any) -> None:
@@ -128,7 +159,7 @@ def _reason(kind: str, error: Any, given: object) -> str:
 _PATTERNS = (
     (r"^[a-z][a-z0-9_]*@", "a unit with its major version, such as adjust@1"),
     (r"^[a-z][a-z0-9_]{", "a name of small letters, digits and _"),
-    (r"^\\d", "a version in quotes, such as \"1.0\""),
+    (r"^\\d", 'a version in quotes, such as "1.0"'),
     (r"^\\w+\\.", "a unit and its output, such as ingest.listing"),
     (r"^[A-Za-z_][\\w.]*:", "module:function, such as units:adjust"),
 )
@@ -157,14 +188,17 @@ def _inner(annotation: Any) -> Any:
 
 def _judge_unit(spec: UnitSpec, document: Document, name: str) -> None:
     if spec.unit != name:
-        document.problem(("unit",), f"the file is called {name}.yaml but the unit {spec.unit!r}", hint="give both one name")
+        document.problem(
+            ("unit",), f"the file is called {name}.yaml but the unit {spec.unit!r}", hint="give both one name"
+        )
     both = sorted(set(spec.interface.params) & set(spec.interface.inputs))
     for word in both:
         document.problem(("interface", "params", word), f"{word!r} is both an input and a parameter", key=True)
     for word, param in spec.interface.params.items():
         if param.default is not None and not FITS[param.type](param.default):
             document.problem(
-                ("interface", "params", word, "default"), f"the default of {word!r} must be {_a(param.type)}, not {param.default!r}"
+                ("interface", "params", word, "default"),
+                f"the default of {word!r} must be {_a(param.type)}, not {param.default!r}",
             )
     for side in ("inputs", "outputs"):
         for word, port in getattr(spec.interface, side).items():
@@ -278,13 +312,13 @@ def _resolve(name: str, use: Use, document: Document, units: _Units) -> UnitSpec
     return spec
 
 
-def _judge_use(
-    name: str, use: Use, specs: Mapping[str, UnitSpec | None], flow: FlowSpec, document: Document
-) -> None:
+def _judge_use(name: str, use: Use, specs: Mapping[str, UnitSpec | None], flow: FlowSpec, document: Document) -> None:
     at = ("units", name)
     for i, before in enumerate(use.after):
         if before not in specs:
-            document.problem((*at, "after", i), f"there is no unit {before!r} in this flow", hint=nearest(before, specs))
+            document.problem(
+                (*at, "after", i), f"there is no unit {before!r} in this flow", hint=nearest(before, specs)
+            )
     spec = specs[name]
     for port, source in use.inputs.items():
         if spec is not None and port not in spec.interface.inputs:
@@ -302,14 +336,23 @@ def _judge_use(
     if spec is None:
         return
     for port in sorted(set(spec.interface.inputs) - set(use.inputs)):
-        document.problem(at, f"the input {port!r} of {use.use} is not connected", hint=f"in: {{{port}: unit.output}}", key=True)
+        document.problem(
+            at, f"the input {port!r} of {use.use} is not connected", hint=f"in: {{{port}: unit.output}}", key=True
+        )
     for word, param in sorted(spec.interface.params.items()):
         if "default" not in param.model_fields_set and word not in use.params:
-            document.problem(at, f"the parameter {word!r} of {use.use} has no value", hint=f"with: {{{word}: ...}}", key=True)
+            document.problem(
+                at, f"the parameter {word!r} of {use.use} has no value", hint=f"with: {{{word}: ...}}", key=True
+            )
 
 
 def _judge_edge(
-    at: tuple[str, ...], port: str, source: str, wanted: Port | None, specs: Mapping[str, UnitSpec | None], document: Document
+    at: tuple[str, ...],
+    port: str,
+    source: str,
+    wanted: Port | None,
+    specs: Mapping[str, UnitSpec | None],
+    document: Document,
 ) -> None:
     unit, _, output = source.partition(".")
     place = (*at, "in", port)
@@ -329,7 +372,9 @@ def _judge_edge(
         return
     for column, kind in wanted.columns.items():
         if column not in given:
-            document.problem(place, f"{source} has no column {column!r}, which {port} needs", hint=nearest(column, given))
+            document.problem(
+                place, f"{source} has no column {column!r}, which {port} needs", hint=nearest(column, given)
+            )
         elif given[column] != kind:
             document.problem(place, f"column {column!r} of {source} is {given[column]}, but {port} needs {kind}")
 
@@ -338,7 +383,9 @@ def _judge_value(
     place: tuple[str, ...], word: str, value: Any, declared: Param | None, flow: FlowSpec, document: Document
 ) -> None:
     if not _is_plain(value):
-        document.problem(place, f"{word!r} must be JSON, not {value!r}", hint="write a date or a special number in quotes")
+        document.problem(
+            place, f"{word!r} must be JSON, not {value!r}", hint="write a date or a special number in quotes"
+        )
         return
     missing = False
     for reference in references(value):

@@ -39,7 +39,9 @@ def _judge(task: str, word: str, template: Any, kind: str, values: Mapping[str, 
             raise BadInput(f"the parameter {name!r} has no value, but {task} needs it", hint=f"--param {name}=...")
     value = fill(template, values)
     if value is not None and not FITS[kind](value):
-        raise BadInput(f"{word!r} of {task} must be of type {kind}, not {value!r}", hint="kyrios run FLOW --param NAME=VALUE")
+        raise BadInput(
+            f"{word!r} of {task} must be of type {kind}, not {value!r}", hint="kyrios run FLOW --param NAME=VALUE"
+        )
 
 
 def parse(graph: Graph, name: str, text: str) -> Any:

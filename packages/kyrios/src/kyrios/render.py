@@ -98,7 +98,9 @@ def _environment() -> dict[str, str]:
         if config.origin(name) == "default" or "***" in str(address):
             continue
         relative = address.scheme in ("file", "sqlite") and address.path and not address.path.startswith("/")
-        found[f"KYRIOS_{name.upper()}"] = f"{address.scheme}://{Path(address.path).absolute()}" if relative else str(address)
+        found[f"KYRIOS_{name.upper()}"] = (
+            f"{address.scheme}://{Path(address.path).absolute()}" if relative else str(address)
+        )
     return found
 
 

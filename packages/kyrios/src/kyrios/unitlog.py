@@ -47,7 +47,7 @@ def capturing() -> Iterator[None]:
     with _lock:
         _inside += 1
         if _inside == 1:
-            sys.stdout, sys.stderr = _Switch(sys.stdout), _Switch(sys.stderr)  # type: ignore[assignment]
+            sys.stdout, sys.stderr = _Switch(sys.stdout), _Switch(sys.stderr)
             logging.getLogger().addHandler(_handler)
     try:
         yield

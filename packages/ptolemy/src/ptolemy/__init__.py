@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ptolemy.errors import (
     BadData,
     BadInput,
-    NothingCollected,
     NotFound,
+    NothingCollected,
     PtolemyError,
     SeriesLocked,
     UnknownColumn,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from ptolemy.adjust import Adj, adjust
 from ptolemy.catalogue import interface, interfaces
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Fields = str | Sequence[str] | None
+
+pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 
 
 class Api:
@@ -39,7 +41,7 @@ class Api:
         self._series: Series | None = None
 
     def query(self, name: str, fields: Fields = None, **params: Any) -> pd.DataFrame:
-        """Rows of one interface, newest first.
+        """Return rows of one interface, newest first.
 
         Parameters
         ----------
@@ -81,7 +83,7 @@ class Api:
         offset: int | None = None,
         as_of: int | None = None,
     ) -> pd.DataFrame:
-        """Daily bars as they were traded, not adjusted, newest first.
+        """Return daily bars as they were traded, not adjusted, newest first.
 
         Parameters
         ----------
@@ -128,7 +130,7 @@ class Api:
         offset: int | None = None,
         as_of: int | None = None,
     ) -> pd.DataFrame:
-        """Adjustment factors, newest first; parameters and errors as in `daily`.
+        """Return adjustment factors, newest first; parameters and errors as in `daily`.
 
         Returns
         -------
@@ -151,7 +153,7 @@ class Api:
         fields: Fields = None,
         as_of: Mapping[str, int] | None = None,
     ) -> pd.DataFrame:
-        """Daily bars, adjusted or not, newest first.
+        """Return daily bars, adjusted or not, newest first.
 
         Parameters
         ----------
@@ -185,8 +187,11 @@ class Api:
         if read_codes(ts_code) is None:
             raise BadInput("pro_bar needs a ts_code", hint="ts_code='AAPL.US'")
         versions = dict(as_of or {})
+        for name in versions:
+            if name not in ("daily", "adj_factor"):
+                raise BadInput(f"as_of names {name!r}; pro_bar reads daily and adj_factor")
         columns = interface("daily").select(fields)
-        wanted = {"ts_code": ts_code, "start_date": start_date, "end_date": end_date}
+        wanted: dict[str, Any] = {"ts_code": ts_code, "start_date": start_date, "end_date": end_date}
         if adj is None:
             return self.query("daily", columns, **wanted, as_of=versions.get("daily"))
         bars = self.query("daily", interface("daily").names, **wanted, as_of=versions.get("daily"))
@@ -278,7 +283,7 @@ def pro_bar(
     as_of: Mapping[str, int] | None = None,
     series: str | None = None,
 ) -> pd.DataFrame:
-    """Daily bars, adjusted or not, newest first; see `Api.pro_bar`.
+    """Return daily bars, adjusted or not, newest first; see `Api.pro_bar`.
 
     >>> bars = pro_bar(ts_code="AAPL.US", start_date="20120101", end_date="20121231", adj="qfq")  # doctest: +SKIP
     """

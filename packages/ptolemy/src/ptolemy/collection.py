@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 
 from ptolemy._house.progress import Progress, no_progress
 from ptolemy.catalogue import Interface, interface
@@ -13,6 +15,8 @@ from ptolemy.errors import BadInput
 from ptolemy.quality import check, check_keys
 from ptolemy.series import Version, open_series
 from ptolemy.sources import Batch, Source, open_source
+
+pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,10 @@ def collect(
     *,
     progress: Progress = no_progress,
 ) -> list[Collected]:
-    """Read a source into the series store, all of it or nothing.
+    """Read a source into the series store.
 
-    Rows that the store has already are not written again: collecting the same source twice changes
+    Every row of every data set is checked before the first is written, and each data set is written
+    whole or not at all. Rows that the store has already are not written again: collecting the same source twice changes
     nothing and makes no new version.
 
     Parameters
@@ -88,9 +93,10 @@ def collect(
     written = []
     with open_series(series) as store:
         for name, table in tables.items():
-            known = _newest(store.versions(name)) if name in store.datasets() else 0
-            version = store.upsert(name, table, key=interface(name).key)
-            written.append(_collected(table, version, version.written if version.id > known else 0))
+            known = store.versions(name)[-1].id if name in store.datasets() else 0
+            key = interface(name).key
+            version = store.upsert(name, table, key=key)
+            written.append(_collected(table, key[-1], version, version.written if version.id > known else 0))
     return written
 
 
@@ -117,13 +123,6 @@ def _read(source: Source, interface: Interface, progress: Progress) -> pa.Table:
     return pa.concat_tables(batch.table for batch in batches)
 
 
-def _newest(versions: Sequence[Version]) -> int:
-    return versions[-1].id
-
-
-def _collected(table: pa.Table, version: Version, written: int) -> Collected:
-    days = table["trade_date"]
-    import pyarrow.compute as pc
-
-    ends = pc.min_max(days).as_py()
+def _collected(table: pa.Table, day: str, version: Version, written: int) -> Collected:
+    ends = pc.min_max(table[day]).as_py()
     return Collected(version.dataset, table.num_rows, written, version.id, ends["min"], ends["max"], version.digest)

@@ -47,6 +47,7 @@ __all__ = [
     "UnknownBackend",
     "UnknownColumn",
     "UnknownInterface",
+    "nearest",
 ]
 
 

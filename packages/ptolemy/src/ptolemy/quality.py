@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from ptolemy.catalogue import Interface, Rule
 from ptolemy.errors import BadData
 from ptolemy.sources.port import Batch
 
+pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 _COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 
 

@@ -1,4 +1,4 @@
-"""Settings of ptolemy: keys of ``[ptolemy]`` in ``jiyuan.toml``, each also ``PTOLEMY_<NAME>`` in the environment."""
+"""The settings of ptolemy: keys of ``[ptolemy]`` in ``jiyuan.toml``, also ``PTOLEMY_<NAME>`` in the environment."""
 
 from ptolemy._house.config import Setting
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from veda.errors import ArchiveRefused, BadInput
+from veda.errors import ArchiveRefused, BadInput, NotFound
 from veda.manifest import MAX_CHUNKS
 from veda.names import path_fault, paths_fault
 
@@ -77,14 +77,16 @@ def read_directory(path: Path) -> list[Member]:
 
     Raises
     ------
-    BadInput
-        If the file cannot be read.
+    NotFound, BadInput
+        If there is no such file, or it cannot be read.
     ArchiveRefused
         If the container is not the one spelling that `ArchiveWriter` produces.
     """
     try:
         with path.open("rb") as file:
             return _directory(file)
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {path}", hint="veda pack PATH, or veda pull REF") from None
     except OSError as exc:
         raise BadInput(f"{path} cannot be read: {exc.strerror}", hint="name a .vedapkg file") from None
 
@@ -136,25 +138,10 @@ def _entries(data: bytes, count: int) -> list[Member]:
     for _ in range(count):
         if position + _CENTRAL.size > len(data):
             _refuse("directory-damaged", "the central directory ends in the middle of an entry")
-        (
-            mark,
-            made,
-            needed,
-            flags,
-            method,
-            time,
-            date,
-            crc,
-            packed,
-            size,
-            name_length,
-            extra,
-            comment,
-            disk,
-            inner,
-            outer,
-            offset,
-        ) = _CENTRAL.unpack_from(data, position)
+        mark, made, *shared, name_length, extra, comment, disk, inner, outer, offset = _CENTRAL.unpack_from(
+            data, position
+        )
+        needed, flags, method, time, date, crc, packed, size = shared
         name = _name(data[position + _CENTRAL.size : position + _CENTRAL.size + name_length])
         if mark != b"PK\1\2" or len(name.encode()) != name_length:
             _refuse("directory-damaged", "the central directory holds something else than entries")

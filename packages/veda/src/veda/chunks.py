@@ -57,7 +57,7 @@ def pack_chunk(group: Sequence[SourceFile]) -> tuple[Chunk, bytes, list[tuple[st
     """
     parts, entries, offset = [], [], 0
     for file in group:
-        data = _read(file)
+        data = read_source(file)
         parts.append(data)
         entries.append((hashlib.sha256(data).hexdigest(), offset))
         offset += len(data)
@@ -99,7 +99,8 @@ def split(raw: bytes, files: Sequence[FileEntry]) -> Iterator[tuple[FileEntry, m
         yield file, data
 
 
-def _read(file: SourceFile) -> bytes:
+def read_source(file: SourceFile) -> bytes:
+    """Return the bytes of a file of the workspace; raise `BadInput` if it cannot be packed."""
     if file.size > MAX_FILE:
         raise BadInput(f"{file.source} has {file.size} bytes; a file may have {MAX_FILE}", hint="keep big data out")
     try:

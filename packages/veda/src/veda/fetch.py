@@ -73,9 +73,7 @@ def pull(
         if manifest is None:
             manifest = Manifest.from_bytes(store.get_blob(claim.manifest))
             if (manifest.name, manifest.version, manifest.digest) != (wanted.name, version, claim.digest):
-                raise ArchiveRefused(
-                    "manifest-disagrees", f"the store gave another package than {wanted.name}@{version}"
-                )
+                raise ArchiveRefused("manifest-disagrees", f"the store gave something else for {wanted.name}@{version}")
             stored = _fetch(store, manifest.chunks, _cache(store, home), fetched)
             install(manifest, contents(manifest, stored, progress), home)
         catalogue.publish(release_of(manifest))

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from veda.installed import find_archive, installed_manifest
+from veda.manifest import Manifest
 from veda.names import Ref
 from veda.package import open_package
 from veda.publish import is_file_name
@@ -37,8 +39,8 @@ def inspect(
     """
     text = os.fspath(what)
     if not isinstance(what, str) or is_file_name(text):
-        manifest = open_package(text).manifest
-        facts, tags = manifest.description(), []
+        manifest: Manifest | None = (package := open_package(text)).manifest
+        facts, tags = package.manifest.description(), []
     else:
         with open_registry(registry, home=home) as catalogue:
             release = find_release(Ref.parse(text), catalogue)
@@ -52,9 +54,7 @@ def inspect(
 _FIRST = ("name", "version", "summary", "license", "authors", "digest", "tag", "entry_points", "requires")
 
 
-def _installed(digest: str, home: Path | str | None) -> Any:
-    from veda.installed import find_archive, installed_manifest
-
+def _installed(digest: str, home: Path | str | None) -> Manifest | None:
     manifest = installed_manifest(digest, home)
     if manifest is None and (package := find_archive(digest, home)):
         return package.manifest

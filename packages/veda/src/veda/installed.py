@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from veda._house.files import write_durably
@@ -42,10 +43,8 @@ def install(manifest: Manifest, contents: Iterator[tuple[FileEntry, bytes]], hom
         clear_unfinished(tree)
         # The manifest first: a tree that exists is complete, and says what it is.
         write_durably(_manifest_path(tree), manifest.to_bytes())
-        try:
+        with suppress(Conflict):  # another machine on a shared disk was faster, with the same content
             write_tree(manifest, _checked(manifest, contents), tree, read_only=True)
-        except Conflict:  # another machine on a shared disk was faster, with the same content
-            pass
     return tree
 
 

@@ -113,7 +113,7 @@ def load_algorithm(
     factory = getattr(_import(tree, release.digest, module, str(release)), attribute, None)
     if not callable(factory):
         raise BadInput(f"{release}: {point['target']} is nothing that can be called", hint="veda check the workspace")
-    factory.package = PackageFacts(release.name, release.version, release.digest)  # type: ignore[attr-defined]
+    factory.package = PackageFacts(release.name, release.version, release.digest)
     return LoadedAlgorithm(
         factory, release.name, release.version, release.digest, point["methods"], point["parameters"]
     )

@@ -25,7 +25,7 @@ def normalise_name(text: str) -> str:
     if not _NAME.fullmatch(name):
         raise BadInput(
             f"{text!r} is not a package name",
-            hint="use letters, digits and dashes, at most 100, such as mean-reversion",
+            hint="use letters, digits and dashes, such as mean-reversion",
         )
     return name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed_version
@@ -17,7 +17,7 @@ import zstandard
 from veda._house.files import replacing
 from veda._house.progress import Progress, no_progress
 from veda.archive import ArchiveWriter, Member, read_directory, read_member
-from veda.chunks import pack_chunk, plan, split, unpack_chunk
+from veda.chunks import pack_chunk, plan, read_source, split, unpack_chunk
 from veda.errors import ArchiveRefused, BadInput, Conflict
 from veda.interface import describe
 from veda.manifest import FORMAT, MAX_MANIFEST, Chunk, FileEntry, Manifest, tree_digest
@@ -100,9 +100,7 @@ def pack(
     project = read_project(workspace)
     files = source_files(workspace, project)
     by_path = {f.path: f for f in files}
-    points = _entry_points(
-        project, lambda path: by_path[path].source.read_bytes() if path in by_path else None, by_path
-    )
+    points = _entry_points(project, by_path)
     with SpooledTemporaryFile(max_size=_MEMORY) as spool:
         entries, chunks = _pack_chunks(files, cast(BinaryIO, spool), progress)
         manifest = Manifest(_facts(project, points, entries, chunks, workspace))
@@ -241,11 +239,14 @@ def _pack_chunks(files: list[SourceFile], spool: BinaryIO, progress: Progress) -
     return entries, described
 
 
-def _entry_points(
-    project: Project, read: Callable[[str], bytes | None], paths: dict[str, SourceFile]
-) -> list[dict[str, Any]]:
-    root = source_root(list(paths))
-    return [describe(name, target, lambda p: read(root + p)) for name, target in project.entry_points.items()]
+def _entry_points(project: Project, files: dict[str, SourceFile]) -> list[dict[str, Any]]:
+    root = source_root(list(files))
+
+    def read(path: str) -> bytes | None:
+        file = files.get(root + path)
+        return read_source(file) if file else None
+
+    return [describe(name, target, read) for name, target in project.entry_points.items()]
 
 
 def _facts(

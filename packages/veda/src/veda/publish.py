@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from veda._house.ids import uuid7
 from veda._house.progress import Progress, no_progress
+from veda.chunks import unpack_chunk
 from veda.errors import ArchiveRefused, NotFound, ReleaseExists
 from veda.installed import find_archive, remember_archive
 from veda.manifest import Chunk, Manifest, canonical_json
@@ -118,25 +118,18 @@ def push(
     NotFound
         If the reference, or the file that it was registered from, does not exist.
     """
-    source, manifest, read = _source(package, registry, home)
+    source = _source(package, registry, home)
+    manifest = source.manifest
     with open_store(to, home=home) as store:
         _refuse_taken(store, manifest)
-        sent = _send(store, manifest.chunks, read, progress)
+        sent = _send(store, source, progress)
         blob = store.put_blob(manifest.to_bytes())
         claim = {"digest": manifest.digest, "manifest": blob, "nonce": uuid7(), "published_at": _now()}
         standing = Claim.parse(store.claim(manifest.name, manifest.version, canonical_json(claim)))
     if standing.digest != manifest.digest:
         raise ReleaseExists(manifest.name, manifest.version, standing.digest)
-    total = sum(c.size for c in manifest.chunks)
-    return Pushed(
-        manifest.name,
-        manifest.version,
-        manifest.digest,
-        len(sent),
-        len(manifest.chunks),
-        sum(c.size for c in sent),
-        total,
-    )
+    counts = (len(sent), len(manifest.chunks), sum(c.size for c in sent), sum(c.size for c in manifest.chunks))
+    return Pushed(manifest.name, manifest.version, manifest.digest, *counts)
 
 
 def release_of(manifest: Manifest) -> Release:
@@ -149,9 +142,7 @@ def is_file_name(text: str) -> bool:
     return text.endswith(SUFFIX) or os.sep in text
 
 
-def _source(
-    package: Package | str | os.PathLike[str], registry: str | None, home: Path | str | None
-) -> tuple[Package, Manifest, Callable[[Chunk], bytes]]:
+def _source(package: Package | str | os.PathLike[str], registry: str | None, home: Path | str | None) -> Package:
     if not isinstance(package, Package):
         text = os.fspath(package)
         if not isinstance(package, str) or is_file_name(text):
@@ -166,7 +157,7 @@ def _source(
                     hint=f"veda push path/to/{release.name.replace('-', '_')}-{release.version}-any{SUFFIX}",
                 )
             package = found
-    return package, package.manifest, package.stored
+    return package
 
 
 def _refuse_taken(store: Store, manifest: Manifest) -> None:
@@ -179,18 +170,18 @@ def _refuse_taken(store: Store, manifest: Manifest) -> None:
         raise ReleaseExists(manifest.name, manifest.version, standing.digest)
 
 
-def _send(store: Store, chunks: Sequence[Chunk], read: Callable[[Chunk], bytes], progress: Progress) -> list[Chunk]:
-    from veda.chunks import unpack_chunk
-
+def _send(store: Store, package: Package, progress: Progress) -> list[Chunk]:
     def send(chunk: Chunk) -> bool:
         if store.has_blob(chunk.sha256):
             return False
-        stored = read(chunk)
+        stored = package.stored(chunk)
         unpack_chunk(chunk, stored)  # a damaged file must not reach others
         store.put_blob(stored)
         return True
 
-    sent, done, total = [], 0, sum(c.size for c in chunks)
+    chunks = package.manifest.chunks
+    sent: list[Chunk] = []
+    done, total = 0, sum(c.size for c in chunks)
     with ThreadPoolExecutor(_WORKERS) as pool:
         for start in range(0, len(chunks), 2 * _WORKERS):
             window = chunks[start : start + 2 * _WORKERS]

@@ -35,7 +35,7 @@ def find_release(ref: Ref, registry: Registry) -> Release:
 def tagged_version(ref: Ref, registry: Registry) -> str:
     """Return the version that the tag of `ref` points to; raise `NotFound` if there is no such tag."""
     tags = registry.tags(ref.name)
-    if ref.tag not in tags:
+    if ref.tag is None or ref.tag not in tags:
         known = ", ".join(tags) or "none"
         raise NotFound(f"{ref.name} has no tag {ref.tag!r}; its tags: {known}", hint=f"veda tag {ref.name} {ref.tag}")
     return tags[ref.tag]

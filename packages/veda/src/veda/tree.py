@@ -108,7 +108,7 @@ def _write(path: Path, file: FileEntry, data: bytes, read_only: bool, sync: bool
 
 def _move(building: Path, target: Path) -> None:
     try:
-        os.rename(building, target)
+        building.rename(target)
     except OSError as exc:
         if target.is_dir():
             raise Conflict(f"{target} exists already", hint="name a folder that does not exist") from None

@@ -10,7 +10,7 @@ import click
 
 from exia._house.command import Command
 from exia._house.output import json_text
-from exia.errors import BadInput
+from exia.errors import BadInput, ExiaError, MethodFailed
 from exia.plain import plain
 from exia.pooling import pool
 
@@ -32,7 +32,14 @@ def call(ref: str, method: str, arguments: str) -> None:
     """
     args, kwargs = _parsed(sys.stdin.read() if arguments == "-" else arguments)
     with pool(ref, max_size=1) as one, one.acquire() as lease:
-        result = lease.call(method, *args, **kwargs)
+        try:
+            result = lease.call(method, *args, **kwargs)
+        except ExiaError:
+            raise
+        except Exception as exc:
+            raise MethodFailed(
+                f"{method} raised {type(exc).__name__}: {exc}", hint="run it again with --debug for its traceback"
+            ) from exc
     print(json_text(plain(result)))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from exia.errors import LeaseReturned
 from exia.methods import MethodTable, call_method
 
 if TYPE_CHECKING:
+    from exia.pooling.places import Places
     from exia.pooling.pool import Pool
 
 T = TypeVar("T")
@@ -24,12 +25,12 @@ class Entry(Generic[T]):
 
     __slots__ = ("_generation", "_pool", "_taken", "expires", "object", "since", "uses")
 
-    def __init__(self, pool: Pool[T], generation: int) -> None:
+    def __init__(self, pool: Places[T], generation: int) -> None:
         self.object: T = EMPTY
         self.uses = 0  #: Leases that have ended.
         self.expires = 0.0  #: Monotonic second at which it is too old; 0 is never.
         self.since = 0.0  #: Monotonic second of the last lease or return, where the pool needs it.
-        self._pool = pool
+        self._pool = cast("Pool[T]", pool)
         self._generation = generation
         self._taken = False
 

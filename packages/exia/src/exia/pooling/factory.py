@@ -17,7 +17,9 @@ Verdict = Literal["keep", "reset", "destroy"]
 
 @runtime_checkable
 class Factory(Protocol[T_co]):
-    """Makes pooled objects. Only `make` is needed; a factory may also have any of these verbs:
+    """Makes pooled objects; only `make` is needed.
+
+    A factory may also have any of these verbs:
 
     ``activate(obj)``
         Ready it for a borrower; called at each lease.

@@ -14,7 +14,22 @@ T = TypeVar("T")
 
 
 @overload
-def pool(target: str, **options: Any) -> Pool[Any]: ...
+def pool(
+    target: str,
+    *,
+    max_size: int = ...,
+    min_idle: int = ...,
+    max_idle: int | None = ...,
+    max_waiting: int | None = ...,
+    timeout: float = ...,
+    max_uses: int | None = ...,
+    max_lifetime: float | None = ...,
+    name: str | None = ...,
+    order: Literal["lifo", "fifo"] = ...,
+    validate_after: float = ...,
+    sample: int = ...,
+    fork: ForkPolicy = ...,
+) -> Pool[Any]: ...
 
 
 @overload

@@ -2,71 +2,39 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import random
-import sys
 import threading
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import deque
 from itertools import count
 from time import monotonic
 from types import TracebackType
-from typing import Generic, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from exia.errors import BadInput, FactoryError, ForeignLease, PoolBusy, PoolClosed, PoolTimeout
+from exia.errors import BadInput, FactoryError, ForeignLease
 from exia.methods import MethodTable, methods_of
+from exia.pooling.care import Care
 from exia.pooling.entry import EMPTY, Entry, Lease
 from exia.pooling.factory import Verbs
 from exia.pooling.keeper import Keeper
 from exia.pooling.limits import Limits
 from exia.pooling.named import dismiss, enroll
+from exia.pooling.places import SLOW, Places
 from exia.pooling.statistics import Histogram, PoolStats
-from exia.pooling.waiting import Waiter, seconds, whole
+from exia.pooling.waiting import seconds, whole
 
 T = TypeVar("T")
 ForkPolicy = Literal["rebuild", "forbid"]
-_log = logging.getLogger("exia")
-_SLOW = -1  #: A gate that no entry's generation equals.
 
 
-class Pool(Generic[T]):
+class Pool(Places[T]):
     """Objects that are made once and lent many times; open one with `exia.pool`.
 
     Idle objects lie in a deque. A lease pops one and a return pushes it, without a lock, as long as
     nobody waits; a caller who must wait queues, and each object that comes back goes to the oldest
-    waiter. No verb of the factory ever runs under the lock.
+    waiter. No verb of the factory ever runs under a lock.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_closed",
-        "_created",
-        "_destroyed",
-        "_empty",
-        "_entries",
-        "_failures",
-        "_fork",
-        "_gate",
-        "_generation",
-        "_hold",
-        "_idle",
-        "_keeper",
-        "_limits",
-        "_lock",
-        "_methods",
-        "_owner",
-        "_put",
-        "_refused",
-        "_retired",
-        "_take",
-        "_ticket",
-        "_timeouts",
-        "_verbs",
-        "_wait",
-        "_waiters",
-        "name",
-    )
+    __slots__ = ("_floor", "_fork", "_hold", "_keeper", "_methods", "_ticket", "_wait")
 
     def __init__(
         self,
@@ -83,28 +51,14 @@ class Pool(Generic[T]):
             raise BadInput(f"order must be 'lifo' or 'fifo', not {order!r}")
         if fork not in ("rebuild", "forbid"):
             raise BadInput(f"fork must be 'rebuild' or 'forbid', not {fork!r}")
-        self.name = name
-        self._verbs = verbs
-        self._limits = limits
+        super().__init__(Care(verbs, name), limits, name, order)
         self._methods = methods
         self._fork = fork
-        self._owner = os.getpid()
-        self._idle: deque[Entry[T]] = deque()
-        self._put = self._idle.append
-        self._take: Callable[[], Entry[T]] = self._idle.pop if order == "lifo" else self._idle.popleft
-        self._generation = 0
-        self._retired = 0
-        self._created = 0
-        self._timeouts = 0
-        self._refused = 0
-        self._destroyed: Counter[str] = Counter()
-        self._failures: Counter[str] = Counter()
+        self._floor = 0  # entries of an older generation belong to the process that forked this one
         self._wait = Histogram()
         self._hold = Histogram()
         self._ticket = count()
-        self._closed = False
         self._keeper: Keeper | None = None
-        self._begin()
         enroll(self, chosen=chosen)
         try:
             while limits.min_idle and self._top_up():
@@ -114,8 +68,6 @@ class Pool(Generic[T]):
             raise
         self._keep()
 
-    # -- what a user calls ------------------------------------------------------------------
-
     @property
     def max_size(self) -> int:
         """The most objects that exist at once."""
@@ -124,7 +76,7 @@ class Pool(Generic[T]):
     @property
     def closed(self) -> bool:
         """Whether the pool gives no more objects."""
-        return self._closed
+        return bool(self._closed)
 
     def lease(self, timeout: float | None = None) -> Entry[T]:
         """Borrow an object for one ``with`` statement: ``with pool.lease() as obj``.
@@ -145,6 +97,8 @@ class Pool(Generic[T]):
         FactoryError
             If a new object could not be made.
         """
+        if timeout is not None:
+            seconds(timeout, "timeout")
         if not self._waiters:
             take = self._take
             try:
@@ -219,7 +173,7 @@ class Pool(Generic[T]):
                 destroyed=dict(self._destroyed),
                 timeouts=self._timeouts,
                 refused=self._refused,
-                failures=dict(self._failures),
+                failures=self._care.failures(),
                 wait=self._wait.copy() if sampled else None,
                 hold=self._hold.copy() if sampled else None,
             )
@@ -240,19 +194,14 @@ class Pool(Generic[T]):
         deadline = monotonic() + seconds(timeout, "timeout")
         with self._lock:
             if not self._closed:
-                self._closed = True
-                self._gate = _SLOW
-                waiting, self._waiters = self._waiters, deque([Waiter()])
-                for waiter in waiting:
-                    waiter.bell.release()
+                self._shut("is closed")
         dismiss(self)
         if self._keeper:
             self._keeper.stop()
         self._drop_idle("close")
         self._reclaim()
         with self._lock:
-            if not self._entries:
-                self._empty.set()
+            self._note_empty()
         self._empty.wait(min(threading.TIMEOUT_MAX, max(0.0, deadline - monotonic())))
         return len(self._entries)
 
@@ -268,13 +217,13 @@ class Pool(Generic[T]):
         state = "closed" if self._closed else f"{len(self._entries)} of {self._limits.max_size}"
         return f"<Pool {self.name!r} {state}>"
 
-    # -- lease, the long way ----------------------------------------------------------------
-
     def _obtain(self, timeout: float | None, entry: Entry[T] | None = None) -> Entry[T]:
-        limit = self._limits.timeout if timeout is None else seconds(timeout, "timeout")
+        """Lease the long way: wait in turn, make what is missing, check what was idle."""
+        limit = self._limits.timeout if timeout is None else timeout
         began = monotonic()
         if entry is not None and self._waiters:
-            self._put(entry)  # it was not this caller's turn
+            self._put(entry)  # it is somebody else's turn
+            self._serve()
             entry = None
         while True:
             if entry is None:
@@ -282,138 +231,60 @@ class Pool(Generic[T]):
             if self._ready(entry):
                 break
             entry = None
+        entry.since = 0.0
         if self._limits.sample and next(self._ticket) % self._limits.sample == 0:
             entry.since = monotonic()
             with self._lock:
                 self._wait.add(entry.since - began)
-        else:
-            entry.since = 0.0
         entry._taken = True
         return entry
-
-    def _next(self, deadline: float, limit: float) -> Entry[T]:
-        """Return an idle entry or a fresh, empty one, in turn with the other callers."""
-        waiter = Waiter()
-        try:
-            with self._lock:
-                self._refuse_if_closed()
-                if not self._waiters:
-                    entry = self._free()
-                    if entry is not None:
-                        return entry
-                most = self._limits.max_waiting
-                if limit > 0 and most is not None and len(self._waiters) >= most:
-                    self._refused += 1
-                    raise PoolBusy(f"pool {self.name!r} is busy: {self._state()}", hint="raise max_size or max_waiting")
-                self._waiters.append(waiter)
-                # Whoever gave back between the look above and this line saw no waiter.
-                self._match()
-            while not waiter.wait(deadline):
-                self._reclaim()
-                with self._lock:
-                    if waiter.entry is None and monotonic() >= deadline and waiter in self._waiters:
-                        state = self._state(but=1)
-                        self._waiters.remove(waiter)
-                        self._timeouts += 1
-                        raise PoolTimeout(
-                            f"no object of pool {self.name!r} within {limit:g} s: {state}",
-                            hint="raise max_size or the timeout, or hold each lease for less time",
-                        )
-            if waiter.entry is None:
-                self._refuse_if_closed()
-            entry, waiter.entry = waiter.entry, None
-            assert entry is not None
-            return entry
-        except BaseException:
-            self._abandon(waiter)
-            raise
-
-    def _abandon(self, waiter: Waiter) -> None:
-        """Take `waiter` out of the queue; what it was already given goes to the next."""
-        with self._lock:
-            if waiter in self._waiters and not self._closed:
-                self._waiters.remove(waiter)
-            entry, waiter.entry = waiter.entry, None
-            if entry is not None:
-                if entry.object is EMPTY:
-                    self._entries.remove(entry)
-                else:
-                    self._put(entry)
-                self._match()
-        if self._closed:
-            self._drop_idle("close")
 
     def _ready(self, entry: Entry[T]) -> bool:
         """Fill a fresh entry or check an idle one; False if it was unfit and is gone."""
         fresh = entry.object is EMPTY
         if fresh:
             self._fill(entry)
-            cause = None
-        else:
-            cause = self._stale(entry) or self._invalid(entry)
-        verbs = self._verbs
-        if cause is None and verbs.activate is not None:
-            try:
-                verbs.activate(entry.object)
-            except BaseException as exc:
-                self._failed("activate", exc)
-                self._destroy(entry, "activate")
-                if fresh or not isinstance(exc, Exception):
-                    raise self._error("activate", exc) from exc
-                return False
-        if cause is not None:
-            self._destroy(entry, cause)
-        return cause is None
+        try:
+            cause = None if fresh else self._stale(entry) or self._invalid(entry)
+            if cause is None:
+                self._care.activate(entry.object)
+                return True
+        except BaseException as exc:
+            self._discard(entry, "activate")
+            if fresh or not isinstance(exc, FactoryError):
+                raise
+            return False
+        self._discard(entry, cause)
+        return False
+
+    def _invalid(self, entry: Entry[T]) -> str | None:
+        rested = not entry.since or monotonic() - entry.since >= self._limits.validate_after
+        return self._care.invalid(entry.object) if rested else None
 
     def _fill(self, entry: Entry[T]) -> None:
         try:
-            made = self._verbs.make()
-            if made is None:
-                raise FactoryError(
-                    f"the factory of pool {self.name!r} returned None", hint="make() must return the new object"
-                )
-            if self._limits.max_lifetime is not None:
-                # Spread, so that objects made together do not all leave together.
-                entry.expires = monotonic() + self._limits.max_lifetime * random.uniform(0.95, 1.0)
-            entry.object = made
-            with self._lock:
-                self._created += 1
-        except BaseException as exc:
-            self._failed("make", exc)
-            if entry.object is EMPTY:
-                self._forget(entry, None)
-            else:
-                self._destroy(entry, "make")
-            raise self._error("make", exc) from exc.__cause__ if isinstance(exc, FactoryError) else exc
-
-    def _invalid(self, entry: Entry[T]) -> str | None:
-        check = self._verbs.validate
-        if check is None or (entry.since and monotonic() - entry.since < self._limits.validate_after):
-            return None
-        try:
-            return None if check(entry.object) else "validate"
-        except BaseException as exc:
-            self._failed("validate", exc)
-            if not isinstance(exc, Exception):
-                self._destroy(entry, "validate")
-                raise
-            return "validate"
-
-    # -- return, the long way ---------------------------------------------------------------
+            entry.object = self._care.make()
+        except BaseException:
+            self._forget(entry, None)
+            raise
+        if self._limits.max_lifetime is not None:
+            # Spread, so that objects made together do not all leave together.
+            entry.expires = monotonic() + self._limits.max_lifetime * random.uniform(0.95, 1.0)
+        with self._lock:
+            self._created += 1
 
     def _give(self, entry: Entry[T], error: BaseException | None) -> None:
-        if self._owner != os.getpid() or entry not in self._entries:
-            return  # leased before a fork: the object is the parent's
-        if self._limits.sample and entry.since:
-            with self._lock:
-                self._hold.add(monotonic() - entry.since)
+        """Take back the long way: judge, tidy, and keep, hand on or destroy."""
+        if entry._generation < self._floor:
+            return
         try:
-            cause = None if error is None else self._judge(entry, error)
-            cause = cause or self._stale(entry)
-            if cause is None and self._verbs.passivate is not None:
-                cause = self._tidy(entry)
+            if self._limits.sample and entry.since:
+                with self._lock:
+                    self._hold.add(monotonic() - entry.since)
+            cause = None if error is None else self._care.judge(entry.object, error)
+            cause = cause or self._stale(entry) or self._care.tidy(entry.object)
         except BaseException:
-            self._destroy(entry, "error")
+            self._discard(entry, "error")
             raise
         if cause is None:
             entry.since = monotonic()
@@ -427,176 +298,25 @@ class Pool(Generic[T]):
                     return
                 else:
                     cause = "idle"
+        self._discard(entry, cause)
+
+    def _discard(self, entry: Entry[T], cause: str) -> None:
         self._destroy(entry, cause)
-
-    def _judge(self, entry: Entry[T], error: BaseException) -> str | None:
-        """Ask the factory what becomes of an object whose borrower raised `error`."""
-        try:
-            verdict = self._verbs.on_error(error)
-        except Exception as exc:
-            self._failed("on_error", exc)
-            return "on_error"
-        if verdict == "keep":
-            return None
-        if verdict != "reset":
-            return "error"
-        verbs = self._verbs
-        try:
-            for verb in (verbs.passivate, verbs.activate):
-                if verb is not None:
-                    verb(entry.object)
-            return None if verbs.validate is None or verbs.validate(entry.object) else "error"
-        except Exception as exc:
-            self._failed("reset", exc)
-            return "error"
-
-    def _tidy(self, entry: Entry[T]) -> str | None:
-        assert self._verbs.passivate is not None
-        try:
-            self._verbs.passivate(entry.object)
-        except Exception as exc:
-            self._failed("passivate", exc)
-            return "passivate"
-        return None
-
-    def _stale(self, entry: Entry[T]) -> str | None:
-        """Return why `entry` must leave the pool, or None."""
-        limits = self._limits
-        if self._closed:
-            return "close"
-        if entry._generation != self._generation:
-            return "clear"
-        if limits.max_uses is not None and entry.uses >= limits.max_uses:
-            return "uses"
-        if entry.expires and monotonic() >= entry.expires:
-            return "lifetime"
-        return "resize" if len(self._entries) > limits.max_size else None
-
-    # -- what both need ---------------------------------------------------------------------
-
-    def _serve(self) -> None:
-        """Hand idle objects to those who wait."""
-        if self._closed:
-            self._drop_idle("close")
-            return
-        with self._lock:
-            self._match()
-
-    def _match(self) -> None:
-        """Give what is free to the oldest waiters; the lock is held."""
-        while self._waiters and not self._closed:
-            entry = self._free()
-            if entry is None:
-                return
-            waiter = self._waiters.popleft()
-            waiter.entry = entry
-            waiter.bell.release()
-
-    def _free(self) -> Entry[T] | None:
-        """Return an idle entry, or reserve a fresh one; the lock is held."""
-        try:
-            return self._take()
-        except IndexError:
-            if len(self._entries) >= self._limits.max_size:
-                return None
-        # Reserved before it is filled, so that a borrower who dies in between is found by _reclaim.
-        entry: Entry[T] = Entry(self, self._generation)
-        self._entries.append(entry)
-        return entry
-
-    def _destroy(self, entry: Entry[T], cause: str) -> None:
-        try:
-            if self._verbs.destroy is not None:
-                self._verbs.destroy(entry.object)
-        except Exception as exc:
-            self._failed("destroy", exc)
-        finally:
-            self._forget(entry, cause)
-
-    def _forget(self, entry: Entry[T], cause: str | None) -> None:
-        """Take `entry` out of the pool; its place goes to whoever waits."""
-        with self._lock:
-            try:
-                self._entries.remove(entry)
-            except ValueError:
-                return
-            self._retired += entry.uses
-            if cause is not None:
-                self._destroyed[cause] += 1
-            self._regate()
-            self._match()
-            if self._closed and not self._entries:
-                self._empty.set()
         if self._keeper and not self._closed:
             self._keeper.wake()
-
-    def _drop_idle(self, cause: str) -> int:
-        dropped = 0
-        for _ in range(len(self._idle)):
-            try:
-                entry = self._take()
-            except IndexError:
-                break
-            self._destroy(entry, cause)
-            dropped += 1
-        return dropped
-
-    def _reclaim(self) -> None:
-        """Destroy the objects whose lease was dropped instead of given back.
-
-        An interrupt between two instructions of a lease or a return loses an entry as well. Nobody
-        holds such an entry but the pool's own list, so its reference count tells it apart.
-        """
-        with self._lock:
-            lost = [entry for entry in self._entries if sys.getrefcount(entry) <= _UNHELD]
-        for entry in lost:
-            _log.warning("pool %r: a lease was dropped without a return; its object is destroyed", self.name)
-            self._destroy(entry, "lost")
 
     def _change(self, limits: Limits) -> None:
         with self._lock:
             self._limits = limits
             self._regate()
             self._match()
-            surplus = len(self._entries) - limits.max_size
             most = limits.max_size if limits.max_idle is None else limits.max_idle
-            surplus = max(surplus, len(self._idle) - most)
-            leaving = []
+            surplus = max(len(self._entries) - limits.max_size, len(self._idle) - most)
+            leaving: list[Entry[T]] = []
             while surplus > len(leaving) and self._idle:
                 leaving.append(self._take())
         for entry in leaving:
             self._destroy(entry, "resize" if len(self._entries) > limits.max_size else "idle")
-        self._keep()
-
-    def _regate(self) -> None:
-        """Set which entries may take the lock-free way; the lock is held."""
-        verbs = self._verbs
-        plain = (
-            not self._closed
-            and self._limits.plain
-            and verbs.activate is verbs.passivate is verbs.validate is None
-            and len(self._entries) <= self._limits.max_size
-        )
-        self._gate = self._generation if plain else _SLOW
-
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._waiters: deque[Waiter] = deque()
-        self._entries: list[Entry[T]] = []
-        self._empty = threading.Event()
-        self._regate()
-
-    def _after_fork(self) -> None:
-        self._idle.clear()  # the parent owns and destroys them
-        self._generation += 1
-        self._begin()
-        self._owner = os.getpid()
-        if self._fork == "forbid":
-            self._closed = True
-            self._gate = _SLOW
-            self._waiters.append(Waiter())
-        self._keeper = None
-        self._keep()
 
     def _keep(self) -> None:
         if self._keeper is None and not self._closed and self._limits.min_idle:
@@ -607,41 +327,28 @@ class Pool(Generic[T]):
         with self._lock:
             if self._closed or self._waiters or len(self._idle) >= self._limits.min_idle:
                 return False
-            if len(self._entries) >= self._limits.max_size:
-                return False
-            entry: Entry[T] = Entry(self, self._generation)
-            self._entries.append(entry)
+            entry = self._reserve()
+        if entry is None:
+            return False
         self._fill(entry)
         self._put(entry)
         if self._waiters:
             self._serve()
         return True
 
-    def _failed(self, verb: str, exc: BaseException) -> None:
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._care.after_fork()
+        self._idle.clear()  # the parent owns and destroys them
+        self._entries = []
+        self._waiters = deque()
+        self._empty = threading.Event()
+        self._generation += 1
+        self._floor = self._generation
+        self._keeper = None
+        self._gate = SLOW
         with self._lock:
-            self._failures[verb] += 1
-        if verb not in ("make", "activate"):  # those two reach the borrower
-            _log.warning("pool %r: %s raised %s: %s", self.name, verb, type(exc).__name__, exc)
-
-    def _error(self, verb: str, exc: BaseException) -> BaseException:
-        if isinstance(exc, FactoryError) or not isinstance(exc, Exception):
-            return exc
-        return FactoryError(f"{verb} of pool {self.name!r} raised {type(exc).__name__}: {exc}")
-
-    def _refuse_if_closed(self) -> None:
-        if self._closed and self._fork == "forbid" and not self._entries and self._created:
-            raise PoolClosed(f"pool {self.name!r} is closed", hint="a pool with fork='forbid' also closes in a child")
-        if self._closed:
-            raise PoolClosed(f"pool {self.name!r} is closed", hint="open it again with exia.pool()")
-
-    def _state(self, but: int = 0) -> str:
-        leased = len(self._entries) - len(self._idle)
-        return f"{leased} of {self._limits.max_size} leased, {len(self._waiters) - but} waiting"
-
-
-def _count_unheld() -> int:
-    """Return what `sys.getrefcount` says in `Pool._reclaim` of an entry that only the list holds."""
-    return [sys.getrefcount(entry) for entry in [object()]][0]
-
-
-_UNHELD = _count_unheld()
+            if self._closed or self._fork == "forbid":
+                self._shut(self._closed or "was opened before this process forked, and is not for it")
+            self._regate()
+        self._keep()

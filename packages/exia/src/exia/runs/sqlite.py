@@ -7,7 +7,6 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exia._house.backends import BackendURL
@@ -61,15 +60,14 @@ class SqliteRuns:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         with self._writing():
-            self._row(run_id)
+            row = self._row(run_id)
             self._db.executemany(
                 "INSERT OR IGNORE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", [(run_id, *point) for point in points]
             )
-            for column, values in (("params", params), ("tags", tags)):
-                if values:
-                    self._db.execute(
-                        f"UPDATE runs SET {column} = json_patch({column}, ?) WHERE id = ?", (_json(values), run_id)
-                    )
+            if params or tags:
+                # Not json_patch(): it merges into nested values and drops nulls.
+                merged = (_json(json.loads(row[5]) | dict(params or {})), _json(json.loads(row[6]) | dict(tags or {})))
+                self._db.execute("UPDATE runs SET params = ?, tags = ? WHERE id = ?", (*merged, run_id))
 
     def finish(
         self, run_id: str, status: Status, ended: str, error: str | None = None, traceback: str | None = None
@@ -167,15 +165,11 @@ class SqliteRuns:
         except (sqlite3.Error, OSError) as exc:
             if isinstance(exc, BackendUnavailable):
                 raise
-            raise BackendUnavailable(f"sqlite: {_where(self._path)}: {exc}", hint=_way_out(exc)) from exc
+            raise BackendUnavailable(f"sqlite: {self._path}: {exc}", hint=_way_out(exc)) from exc
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _where(path: Path) -> str:
-    return str(path)
 
 
 def _way_out(exc: Exception) -> str:

@@ -56,7 +56,7 @@ class Group(click.Group):
         self.params += [_flag(name, text) for name, text in _FLAGS.items()]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args:
+        if not args and not ctx.resilient_parsing:  # completion parses half a line
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
         return super().parse_args(ctx, args)
@@ -109,8 +109,6 @@ def run(root: click.Command, arguments: Sequence[str] | None = None) -> NoReturn
         result = root.main(words, prog_name=root.name, standalone_mode=False)
         with _reader_may_leave():
             sys.stdout.flush()
-    except LibraryError as exc:
-        _fail(exc, str(exc), exc.hint, exc.exit_code)
     except click.UsageError as exc:
         command = exc.ctx.command_path if exc.ctx else root.name
         _fail(exc, exc.format_message(), f"{command} --help", 2)
@@ -123,11 +121,14 @@ def run(root: click.Command, arguments: Sequence[str] | None = None) -> NoReturn
         # Python flushes once more on its way out; that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except OSError as exc:
-        code = {PermissionError: 4, FileNotFoundError: 3}.get(type(exc), 1)
-        place = f"{exc.filename}: " if exc.filename else ""
-        _fail(exc, f"{place}{exc.strerror or exc}", None, code)
     except Exception as exc:
+        # Another library's error is no `LibraryError` of ours, but it has the same facts.
+        if isinstance(code := getattr(exc, "exit_code", None), int):
+            _fail(exc, str(exc), getattr(exc, "hint", None), code)
+        if isinstance(exc, OSError):
+            code = {PermissionError: 4, FileNotFoundError: 3}.get(type(exc), 1)
+            place = f"{exc.filename}: " if exc.filename else ""
+            _fail(exc, f"{place}{exc.strerror or exc}", None, code)
         _fail(exc, f"{type(exc).__name__}: {exc}", "run it again with --debug and report what it prints", 1)
     sys.exit(result if isinstance(result, int) else 0)
 
@@ -178,6 +179,8 @@ _Checks = Callable[[Config], Iterable[Check]]
 
 
 class _Usage(LibraryError):
+    """The command line names what does not exist."""
+
     exit_code = 2
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 920, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 14, 26
+LEFT, RIGHT, TOP, BOTTOM = 70, 16, 14, 26
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def weights_chart(dates: Sequence[str], weights: Sequence[tuple[str, Sequence[fl
     parts = []
     for j, (name, values) in enumerate(weights):
         y = top + row * j
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + row / 2 + 3}" text-anchor="end">{escape(name)}</text>')
+        middle = y + row / 2 + 4
+        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{middle}" text-anchor="end">{escape(name)}</text>')
         for i, value in enumerate(values):
             if value > 0:
                 title = f"<title>{escape(name)} {_iso(dates[i])}: {value:.0%}</title>"
@@ -103,17 +104,18 @@ def graph_chart(tasks: Sequence[tuple[str, str, float]], edges: Iterable[tuple[s
         rows[c] += 1
     width = 16 + max(column.values()) * (wide + gap) + wide
     height = 60 + max(rows.values()) * (tall + 26)
-    parts = ['<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-             '<path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>']  # fmt: skip
+    parts = [
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>'
+    ]
     for end, before in upstream.items():
         for begin in before:
             (bx, by), (ex, ey) = place[begin], place[end]
-            # An edge that skips a column goes over the tasks between, not through them.
-            over = 34.0 if column[end] - column[begin] > 1 else 0.0
-            x1, y1, x2, y2 = bx + wide, by + tall / 2, ex, ey + tall / 2
-            path = f"M{x1} {y1}L{x2} {y2}"
-            if over:
-                path = f"M{bx + wide / 2} {by}C{bx + wide / 2} {by - over},{ex + wide / 2} {ey - over},{ex + wide / 2} {ey}"
+            path = f"M{bx + wide} {by + tall / 2}L{ex} {ey + tall / 2}"
+            if column[end] - column[begin] > 1:
+                # An edge that skips a column goes over the tasks between, not through them.
+                begins, ends = bx + wide / 2, ex + wide / 2
+                path = f"M{begins} {by}C{begins} {by - 34},{ends} {ey - 34},{ends} {ey}"
             parts.append(f'<path class="edge" d="{path}" marker-end="url(#tip)"/>')
     for name, state, seconds in tasks:
         px, py = place[name]
@@ -125,8 +127,7 @@ def graph_chart(tasks: Sequence[tuple[str, str, float]], edges: Iterable[tuple[s
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="task graph">{"".join(parts)}</svg>'
 
 
-def _grid(ticks: Sequence[float], y: object, percent: bool) -> str:
-    assert callable(y)
+def _grid(ticks: Sequence[float], y: Callable[[float], float], percent: bool) -> str:
     suffix = "%" if percent else ""
     return "".join(
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
@@ -135,19 +136,22 @@ def _grid(ticks: Sequence[float], y: object, percent: bool) -> str:
     )
 
 
-def _years(dates: Sequence[str], x: object, height: int = HEIGHT) -> str:
-    assert callable(x)
+def _years(dates: Sequence[str], x: Callable[[int], float], height: int = HEIGHT) -> str:
     first = {date[:4]: i for i, date in reversed(list(enumerate(dates)))}
-    return "".join(
-        f'<text class="tick" x="{x(first[year]):.1f}" y="{height - 8}" text-anchor="start">{year}</text>'
-        for year in sorted(first)
-        if x(first[year]) < WIDTH - 40
-    )
+    labels, free = [], float("inf")
+    # From the right: a year that begins too near the next one, as a first year in autumn does, has no room.
+    for year in sorted(first, reverse=True):
+        at = x(first[year])
+        if at < min(WIDTH - 40, free - 40):
+            labels.append(f'<text class="tick" x="{at:.1f}" y="{height - 8}" text-anchor="start">{year}</text>')
+            free = at
+    return "".join(labels)
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return round values from below `low` to above `high`, five or so."""
-    span = (high - low) or 1.0
+    """Return round values from below `low` to above `high`, five or so, and never only one."""
+    high = max(high, low + abs(low) / 100 + 1e-9)
+    span = high - low
     step = 10 ** floor(log10(span / 4))
     step *= next(m for m in (1, 2, 2.5, 5, 10) if span / (step * m) <= 5)
     return [step * k for k in range(floor(low / step), ceil(high / step) + 1)]
@@ -156,7 +160,7 @@ def _ticks(low: float, high: float) -> list[float]:
 def _log_ticks(low: float, high: float) -> list[float]:
     marks = [m * 10.0**e for e in range(floor(log10(low)) - 1, ceil(log10(high)) + 1) for m in (1, 2, 5)]
     below = max(m for m in marks if m <= low)
-    above = min(m for m in marks if m >= high)
+    above = min(m for m in marks if m >= high and m > below)
     return [m for m in marks if below <= m <= above]
 
 

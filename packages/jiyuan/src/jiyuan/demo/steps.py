@@ -46,7 +46,8 @@ def load_data(result: Result) -> Mapping[str, Any]:
     result.figures |= {"rows": written["daily"].rows, "data_version": written["daily"].version}
     shown = adjusted[["ts_code", "trade_date", "open", "high", "low", "close", "pct_chg", "vol"]].head(3)
     return {
-        "said": f"{written['daily'].rows:,} real daily bars of 5 shares; AAPL.US in 2012: {len(year)} days, newest first",
+        "said": f"{written['daily'].rows:,} real daily bars of 5 shares; "
+        f"AAPL.US in 2012: {len(year)} days, newest first",
         "shown": _indented(shown.to_string(index=False)),
     }
 
@@ -56,19 +57,25 @@ def distribute_algorithm(result: Result) -> Mapping[str, Any]:
     import veda
 
     place = result.place
+    folder = place.out / "packages"
+    folder.mkdir(exist_ok=True)
     with settings({"VEDA_HOME": str(place.home("author"))}):
-        package = veda.pack(place.algorithm, place.out / "packages")
+        package = veda.pack(place.algorithm, folder)
         veda.register(package.path)
         veda.push(package.path)
     pulled = veda.pull("momentum@~=1.2")
     result.figures |= {"package": f"{pulled.name}@{pulled.version}", "package_digest": pulled.digest}
-    return {"said": f"{pulled.name} {pulled.version} packed, pushed, pulled into an empty home, verified: {pulled.digest[:19]}…"}
+    return {
+        "said": f"{pulled.name} {pulled.version} packed, pushed, pulled into an empty home, verified: "
+        f"{pulled.digest[:19]}…"
+    }
 
 
 def serve_algorithm(result: Result) -> Mapping[str, Any]:
     """Exia: a pool of 4 objects answers 8 threads."""
-    import exia
     import numpy as np
+
+    import exia
     import ptolemy as pt
 
     closes = {
@@ -101,23 +108,28 @@ def serve_algorithm(result: Result) -> Mapping[str, Any]:
     return {
         "said": f"{len(invested):,} signals from {THREADS} threads on {OBJECTS} objects: "
         f"{len(invested) / seconds:,.0f} calls a second, {lease_us:.2f} µs a lease",
-        "shown": _indented("pool  " + "  ".join(f"{k} {v}" for k, v in _plain(stats).items())),
+        "shown": _indented(
+            f"pool {stats.name}: {stats.max_size} at most, {stats.created} made, {stats.leases:,} leases, "
+            f"{stats.in_use} in use, {stats.idle} idle, {stats.timeouts} time-outs"
+        ),
     }
 
 
 def run_flow(result: Result) -> Mapping[str, Any]:
     """Kyrios: run the flow here, and write it for Airflow."""
     import kyrios
+    from kyrios.draw import text
 
     flow = kyrios.load_flow(result.place.flow)
     run = flow.run()
-    (dag_file, *_) = flow.render("airflow", result.place.out / "dags")
+    (written,) = flow.render("airflow", result.place.out / "dags")
+    dag_file = result.place.out / "dags" / written.name
     compile(dag_file.read_text(encoding="utf-8"), str(dag_file), "exec")
     result.run, result.dag_file = run, dag_file
     result.figures |= {"run_id": run.run_id, "flow_digest": flow.digest}
     return {
-        "said": f"flow {flow.name} ran here in {len(flow.graph.units)} tasks; the same flow for Airflow: {_short(dag_file)}",
-        "shown": _indented(flow.graph.text()),
+        "said": f"flow {flow.name} ran here in {len(run.tasks)} tasks; the same flow for Airflow: dags/{dag_file.name}",
+        "shown": _indented(text(flow.graph)),
     }
 
 
@@ -127,10 +139,10 @@ def report_results(result: Result) -> Mapping[str, Any]:
     assert result.dag_file is not None
     import kyrios
 
-    lineage = json.loads((result.run.folder / "lineage.json").read_text(encoding="utf-8"))
+    lineage = json.loads(bytes(result.run.data.get(f"{result.run.run_id}/lineage.json")))
     flow = kyrios.load_flow(result.place.flow)
     wanted = ("backtest.equity", "signals.targets", "report.yearly", "report.summary")
-    outputs = {name: result.run.output(*name.split(".")).to_pydict() for name in wanted}
+    outputs = {name: result.run.table(name).to_pydict() for name in wanted}
     page = result.place.out / "report.html"
     write_report(
         page,

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from kyrios.graph import Graph
 
 flow_argument = click.argument("flow", type=click.Path())
-param_option = click.option("--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the flow.")
+param_option = click.option(
+    "--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the flow."
+)
 
 
 def load(path: str) -> Flow:
@@ -27,8 +29,9 @@ def load(path: str) -> Flow:
         return load_flow(path)
     except FlowInvalid as exc:
         for problem in exc.problems:
-            print(f"{paint(problem.where, 'bold', sys.stderr)}: {str(problem)[len(problem.where) + 2 :]}", file=sys.stderr)
-        raise
+            text = str(problem).removeprefix(problem.where)
+            print(f"{paint(problem.where, 'bold', sys.stderr)}{text}", file=sys.stderr)
+        raise BadInput(exc.message) from exc
 
 
 def parameters(graph: Graph, given: Iterable[str]) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from kyrios._house.command import Command, json_option, note
 from kyrios._house.output import json_text, paint, print_records
 from kyrios.cli._flow import flow_argument, load, param_option, parameters
 
+_FOLDER: Any = click.Path(file_okay=False, path_type=Path)
+
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed((
         flow_argument,
         click.option("--engine", help="Which engine runs the files; the setting engine if not given."),
-        click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the files."),
+        click.option("--out", type=_FOLDER, required=True, help="Folder of the files."),
         click.option("--flow-dir", "folder", help="The flow's folder as the workers see it, if it is another."),
         click.option("--command", help="What a task calls; the setting command if not given."),
         param_option,

@@ -80,7 +80,9 @@ class _Screen:
             return
         self.done += event.state != "up_for_retry"
         seconds = event.detail.get("seconds")
-        more = f"{seconds:.2f} s" if seconds is not None else event.detail.get("error") or event.detail.get("reason", "")
+        more = (
+            f"{seconds:.2f} s" if seconds is not None else event.detail.get("error") or event.detail.get("reason", "")
+        )
         state = paint(f"{event.state.value:<12}", _COLOURS[event.state], self.stream)
         width = len(str(self.total))
         note(f"[{self.done:>{width}}/{self.total}] {state} {event.task}  {more}".rstrip())

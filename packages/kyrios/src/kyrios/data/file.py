@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from kyrios._house.backends import BackendURL
-from kyrios.settings import home
 from kyrios._house.files import write_durably
 from kyrios.data._keys import checked
 from kyrios.data.port import Data
 from kyrios.errors import BackendUnavailable, NotFound
+from kyrios.settings import home
 
 
 class FileData:

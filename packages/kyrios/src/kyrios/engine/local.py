@@ -136,8 +136,9 @@ class _Dispatcher:
         if error is None:
             self.ready.finish(name)
             return [(name, State.SUCCEEDED, detail or {})]
-        known = {"error": error.reason, "log": error.log} if isinstance(error, UnitFailed) else {"error": str(error)}
-        known = {**known, "attempt": attempt.number}
+        known: dict[str, Any] = {"error": str(error), "attempt": attempt.number}
+        if isinstance(error, UnitFailed):
+            known.update(error=error.reason, log=error.log)
         if attempt.number <= attempt.task.retries:
             self.delayed.append((monotonic() + attempt.task.retry_delay, name, attempt.number + 1))
             self.delayed.sort()

@@ -23,8 +23,16 @@ def render_template(name: str, graph: Graph, target: Target, **more: Any) -> str
 
     if not target.command.strip():
         raise BadInput("the command that tasks call is empty", hint="kyrios config show --origin")
-    text = _environment().get_template(name).render(
-        graph=graph, target=target, params={**graph.params, **target.params}, release=version("jiyuan-kyrios"), **more
+    text = (
+        _environment()
+        .get_template(name)
+        .render(
+            graph=graph,
+            target=target,
+            params={**graph.params, **target.params},
+            release=version("jiyuan-kyrios"),
+            **more,
+        )
     )
     try:
         compile(text, name, "exec", dont_inherit=True)

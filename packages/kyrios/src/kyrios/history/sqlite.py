@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kyrios._house.backends import BackendURL
-from kyrios.settings import home
 from kyrios.errors import BackendUnavailable, RunNotFound
 from kyrios.history.port import Head, History
+from kyrios.settings import home
 from kyrios.state import Event, State, check_transition
 
 _TABLES = """

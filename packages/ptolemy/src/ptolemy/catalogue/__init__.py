@@ -28,7 +28,7 @@ class Rule:
     """What must hold in every row, such as ``low <= high`` or ``close > 0``; a missing value breaks no rule."""
 
     left: str
-    operator: Literal["<", "<=", ">", ">="]
+    operator: str  # one of < <= > >=
     right: str | float
 
     def __str__(self) -> str:
@@ -106,7 +106,7 @@ class Interface:
         """Return the Arrow schema of `names`, by default of all columns; text and dates are strings."""
         import pyarrow as pa
 
-        types = {"str": pa.string(), "date": pa.string(), "float": pa.float64()}
+        types: dict[str, pa.DataType] = {"str": pa.string(), "date": pa.string(), "float": pa.float64()}
         return pa.schema([(n, types[self.column(n).type]) for n in (self.names if names is None else names)])
 
 
@@ -126,10 +126,13 @@ def interface(name: str) -> Interface:
 
 
 def _interface(name: str, document: dict[str, Any]) -> Interface:
-    columns, rules = [], [_rule(text) for text in document.get("rules", [])]
+    columns: list[Column] = []
+    rules: list[Rule] = []
     for entry in document["columns"]:
         rules += [_rule(f"{entry['name']} {text}") for text in entry.pop("rules", [])]
         columns.append(Column(**entry))
+    # Those of single columns come first: a negative low is its own fault and not that of the high.
+    rules += [_rule(text) for text in document.get("rules", [])]
     return Interface(name, document["title"], tuple(document["key"]), tuple(columns), tuple(rules))
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from ptolemy._house.config import home
 from ptolemy._house.files import replacing, sync_folder
@@ -33,6 +33,8 @@ from ptolemy.series.port import Series, Version
 
 if TYPE_CHECKING:
     from ptolemy._house.backends import BackendURL
+
+pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 
 
 class ArrowSeries:
@@ -183,8 +185,8 @@ class ArrowSeries:
 
     def _sweep(self, folder: Path, manifest: Manifest) -> None:
         """Remove what a writer that died has left; only the holder of the lock may."""
-        named = {NAME, *(s.file for s in manifest.segments)}
-        for path in folder.glob("*"):
+        named = {segment.file for segment in manifest.segments}
+        for path in (*folder.glob("*.arrow"), *folder.glob(".*.tmp")):
             if path.name not in named:
                 path.unlink(missing_ok=True)
 

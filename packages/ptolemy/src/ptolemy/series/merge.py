@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from ptolemy.errors import BadInput
 
+pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 _AGE = "__age__"  # which part a row came from while several are put into one
 
 

@@ -12,10 +12,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 import pyarrow.csv
 
 from ptolemy._house.progress import Progress, no_progress
@@ -27,6 +27,8 @@ from ptolemy.sources.translate import needed, translate
 if TYPE_CHECKING:
     from ptolemy._house.backends import BackendURL
     from ptolemy.catalogue import Interface
+
+pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 
 
 class CsvSource:
@@ -67,13 +69,17 @@ class CsvSource:
         self.close()
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    def _opened(self) -> Iterator[tuple[IO[bytes], Any]]:
         """Open the file and what it unpacks to."""
         try:
             with self.path.open("rb") as file:
                 packed = file.read(2) == b"\x1f\x8b"
                 file.seek(0)
-                yield file, (gzip.open(file) if packed else file)  # type: ignore[misc]
+                if packed:
+                    with gzip.GzipFile(fileobj=file) as text:
+                        yield file, text
+                else:
+                    yield file, file
         except (OSError, EOFError, zlib.error) as exc:
             raise BadData(self.path.name, f"it cannot be read: {exc}") from exc
 
@@ -87,7 +93,7 @@ class CsvSource:
     def _rows(self, text: IO[bytes], names: list[str], tell: Any) -> pa.Table:
         broken: list[Any] = []
 
-        def remember(row: Any) -> str:
+        def remember(row: Any) -> Literal["error"]:
             broken.append(row)
             return "error"
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from ptolemy.catalogue import Interface
 from ptolemy.errors import BadData, nearest
 from ptolemy.sources.mapping import Field, Fields
 from ptolemy.sources.port import Batch
 
+pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 _MISSING = pa.array(["", "nan", "na", "n/a", "null", "none"])
 

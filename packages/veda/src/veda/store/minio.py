@@ -10,9 +10,9 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import urllib3
-from minio import Minio
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+import urllib3  # type: ignore[import-not-found, unused-ignore]
+from minio import Minio  # type: ignore[import-not-found, unused-ignore]
+from minio.error import MinioException, S3Error  # type: ignore[import-not-found, unused-ignore]
 
 from veda._house.backends import BackendURL
 from veda._house.ids import uuid7
@@ -151,7 +151,7 @@ class MinioStore:
                     raise NotFound(f"{what} is not in {self._shown}", hint="veda push it") from None
                 raise
             try:
-                return answer.data
+                return bytes(answer.data)
             finally:
                 answer.close()
                 answer.release_conn()
@@ -170,10 +170,11 @@ class MinioStore:
             if exc.code in _FORBIDDEN:
                 raise NotAllowed(f"{self._shown}: {exc.code}", hint="check the key and the secret") from exc
             raise BackendUnavailable(f"{self._shown}: {exc.code}", hint="veda doctor") from exc
-        except (InvalidResponseError, ServerError, MinioException) as exc:
+        except MinioException as exc:
             raise BackendUnavailable(f"{self._shown}: {exc}", hint="veda doctor") from exc
         except urllib3.exceptions.HTTPError as exc:
-            reason = "no connection" if isinstance(exc, urllib3.exceptions.NewConnectionError) else type(exc).__name__
+            refused = isinstance(exc, urllib3.exceptions.NewConnectionError)
+            reason = "no connection" if refused else type(exc).__name__
             raise BackendUnavailable(
                 f"{self._shown} does not answer ({reason})", hint="is the server running?"
             ) from exc
