@@ -55,9 +55,13 @@ class MinioStore:
             )
         except ValueError as exc:
             raise BadInput(f"{url}: {exc}") from None
-        with self._translated():
-            if not self._s3.bucket_exists(bucket):
-                raise NotFound(f"{url.host} has no bucket {bucket!r}", hint="make the bucket, or name another")
+        try:
+            with self._translated():
+                there = self._s3.bucket_exists(bucket)
+        except ValueError as exc:  # the client's own rules, such as for a bucket's name
+            raise BadInput(f"{url}: {exc}", hint="minio://key:secret@host:9000/bucket?secure=false") from None
+        if not there:
+            raise NotFound(f"{url.host} has no bucket {bucket!r}", hint="make the bucket, or name another")
         # What goes to a store may be sent twice, so a connection that was cut is tried once more.
         again = urllib3.Retry(total=1, connect=0, redirect=False, status=0, backoff_factor=0.1)
         self._http.connection_pool_kw.update(timeout=urllib3.Timeout(connect=1.0, read=wait), retries=again)
