@@ -2,4 +2,4 @@
 
 from exia._house.config import Setting
 
-SETTINGS: tuple[Setting, ...] = ()
+SETTINGS: tuple[Setting, ...] = (Setting("runs", "sqlite://", "Where the records of runs are kept.", url=True),)

@@ -10,7 +10,7 @@ from kyrios.graph import Graph
 from kyrios.params import version_of
 from kyrios.run import Run
 
-SCHEMA = "https://jiyuan.dev/schemas/lineage-1.json"
+SCHEMA = "urn:jiyuan:lineage:1"
 
 
 def lineage_of(run: Run, graph: Graph) -> dict[str, Any]:

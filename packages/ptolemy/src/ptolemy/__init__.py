@@ -1,5 +1,70 @@
-"""ptolemy: A Tushare-style data service that you own, in Python and over HTTP."""
+"""ptolemy: a Tushare-style data service that you own.
 
-from ptolemy.errors import PtolemyError
+>>> import ptolemy as pt
+>>> pt.collect("csv:bars.csv", "daily")  # doctest: +SKIP
+>>> pt.api().daily(ts_code="000001.SZ", start_date="20240101")  # doctest: +SKIP
+"""
 
-__all__ = ["PtolemyError"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ptolemy.errors import (
+    BadData,
+    BadInput,
+    NotFound,
+    NothingCollected,
+    PtolemyError,
+    SeriesLocked,
+    UnknownColumn,
+    UnknownInterface,
+)
+
+if TYPE_CHECKING:
+    from ptolemy.client import Api, api, pro_bar, versions
+    from ptolemy.collection import Collected, collect
+    from ptolemy.series import Version, open_series
+
+__all__ = [
+    "Api",
+    "BadData",
+    "BadInput",
+    "Collected",
+    "NotFound",
+    "NothingCollected",
+    "PtolemyError",
+    "SeriesLocked",
+    "UnknownColumn",
+    "UnknownInterface",
+    "Version",
+    "api",
+    "collect",
+    "open_series",
+    "pro_bar",
+    "versions",
+]
+
+# pandas and pyarrow take a second to import: a command that shows its help must not wait for them.
+_HOMES = {
+    "Api": "client",
+    "Collected": "collection",
+    "Version": "series",
+    "api": "client",
+    "collect": "collection",
+    "open_series": "series",
+    "pro_bar": "client",
+    "versions": "client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ptolemy' has no attribute {name!r}")
+    value = getattr(import_module(f"ptolemy.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,22 @@
-"""Every error of ptolemy; the base and the kinds that decide exit codes are drawn in ``_house/errors.py``."""
+"""Every error of ptolemy; the base and the kinds that decide exit codes are drawn in ``_house/errors.py``.
+
+::
+
+    PtolemyError               1
+    ├── DamagedSeries          1   a file of the series store is not what was written
+    ├── BadInput               2
+    │   ├── BadData                a row of a source breaks the catalogue's rules
+    │   ├── UnknownColumn          the interface has no such column
+    │   └── UnknownInterface       the catalogue has no such interface; also AttributeError
+    ├── NotFound               3
+    │   └── NothingCollected       the series store holds no row of this data set
+    └── Conflict               5
+        └── SeriesLocked           another writer has the series store
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 from ptolemy._house.errors import (
     BackendUnavailable,
@@ -9,17 +27,81 @@ from ptolemy._house.errors import (
     NotAllowed,
     NotFound,
     UnknownBackend,
+    nearest,
 )
 from ptolemy._house.errors import LibraryError as PtolemyError
 
 __all__ = [
     "BackendUnavailable",
+    "BadData",
     "BadInput",
     "ConfigError",
     "Conflict",
+    "DamagedSeries",
     "MissingExtra",
     "NotAllowed",
     "NotFound",
+    "NothingCollected",
     "PtolemyError",
+    "SeriesLocked",
     "UnknownBackend",
+    "UnknownColumn",
+    "UnknownInterface",
+    "nearest",
 ]
+
+
+class BadData(BadInput):
+    """A source's row cannot be used; nothing was written.
+
+    Parameters
+    ----------
+    place
+        The file, with its line and column where they are known.
+    why
+        What is wrong there.
+    """
+
+    def __init__(self, place: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{place}: {why}; nothing was written", hint=hint)
+        self.place, self.why = place, why
+
+
+class UnknownColumn(BadInput):
+    """The interface has no such column."""
+
+    def __init__(self, interface: str, column: str, known: Iterable[str]) -> None:
+        known = list(known)
+        hint = nearest(column, known) or f"its columns: {', '.join(known)}"
+        super().__init__(f"{interface} has no column {column!r}", hint=hint)
+        self.interface, self.column = interface, column
+
+
+# AttributeError too: `hasattr(api, name)`, `copy` and `pickle` ask for names that no interface has.
+class UnknownInterface(BadInput, AttributeError):
+    """The catalogue has no such interface."""
+
+    def __init__(self, interface: str, known: Iterable[str]) -> None:
+        known = list(known)
+        hint = nearest(interface, known) or f"known interfaces: {', '.join(known)}"
+        super().__init__(f"no interface is called {interface!r}", hint=hint)
+        self.interface = interface
+
+
+class NothingCollected(NotFound):
+    """The series store holds no row of this data set."""
+
+    def __init__(self, dataset: str) -> None:
+        super().__init__(
+            f"nothing of {dataset} has been collected into this series store yet",
+            hint=f"ptolemy collect run SOURCE_URL --dataset {dataset}",
+        )
+        self.dataset = dataset
+
+
+class DamagedSeries(PtolemyError):
+    """A file of the series store is missing or is not what was written."""
+
+
+class SeriesLocked(Conflict):
+    """Another process, or another handle of this one, writes to the series store."""

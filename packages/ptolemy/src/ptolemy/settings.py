@@ -1,5 +1,7 @@
-"""The settings of ptolemy: keys of ``[ptolemy]`` in ``jiyuan.toml``, each also ``PTOLEMY_<NAME>`` in the environment."""
+"""The settings of ptolemy: keys of ``[ptolemy]`` in ``jiyuan.toml``, also ``PTOLEMY_<NAME>`` in the environment."""
 
 from ptolemy._house.config import Setting
 
-SETTINGS: tuple[Setting, ...] = ()
+SETTINGS: tuple[Setting, ...] = (
+    Setting("series", "arrow://", "Where rows are kept; arrow:// is the folder series in the home folder.", url=True),
+)

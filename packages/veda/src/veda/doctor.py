@@ -6,8 +6,28 @@ from collections.abc import Iterable
 
 from veda._house.config import Config
 from veda._house.doctor import Check
+from veda.settings import registry_url, store_url
 
 
 def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
-    return []
+    registry, store = config.text("registry"), config.text("store")
+    return [
+        Check("registry", str(registry_url(registry)), lambda: _registry(registry)),
+        Check("store", str(store_url(store)), lambda: _store(store)),
+    ]
+
+
+def _registry(url: str) -> str:
+    from veda.registry import open_registry
+
+    with open_registry(url) as registry:
+        return f"{len(registry.releases())} releases"
+
+
+def _store(url: str) -> str:
+    from veda.store import open_store
+
+    with open_store(url) as store:
+        store.has_blob("0" * 64)
+        return "answers"

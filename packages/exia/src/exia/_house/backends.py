@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from .errors import DISTRIBUTION, LIBRARY, BadInput, MissingExtra, UnknownBackend, nearest
 
-_SECRETS = ("password", "secret", "token", "key")
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
+_SECRETS = ("password", "passwd", "pwd", "secret", "token", "key", "credential", "signature")
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,17 @@ class BackendURL:
     @classmethod
     def parse(cls, text: str) -> BackendURL:
         """Parse `text`; raise `BadInput` if it is no URL."""
+        hint = "write it as scheme://user:password@host:port/path; in a password, # is %23, ? is %3F, @ is %40"
+        # urlsplit drops control characters without a word, and '#' would cut a path or a password short.
+        if not text.isprintable() or "#" in text:
+            raise BadInput(f"{_masked(text)!r} holds '#' or a control character, which no URL may", hint=hint)
         try:
             parts = urlsplit(text if ":" in text else f"{text}://")
             port = parts.port
-        except ValueError as exc:
-            raise BadInput(f"{_masked_text(text)!r} is not a URL: {exc}", hint="scheme://user@host:port/path") from None
+        except ValueError:  # its message would quote a part of the password
+            raise BadInput(f"{_masked(text)!r} is not a URL", hint=hint) from None
         if not parts.scheme or not text:
-            raise BadInput(f"{text!r} is not a URL", hint="write it as scheme://user@host:port/path")
+            raise BadInput(f"{_masked(text)!r} is not a URL", hint=hint)
         return cls(
             scheme=parts.scheme,
             host=_host(parts),
@@ -61,17 +67,17 @@ class BackendURL:
         return Path(self.path).expanduser() if self.path else default
 
     def __str__(self) -> str:
-        user = quote(self.user) + (":***" if self.password else "") + "@" if self.user or self.password else ""
+        user = quote(self.user, safe="") + (":***" if self.password else "") + "@" if self.user or self.password else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = f":{self.port}" if self.port is not None else ""
-        shown = "&".join(f"{k}={'***' if _is_secret(k) else quote(v)}" for k, v in self.query.items())
+        shown = "&".join(f"{quote(k)}={'***' if _is_secret(k) else quote(v)}" for k, v in self.query.items())
         slashes = "" if self.path and not self.path.startswith("/") else "//"
         return f"{self.scheme}:{slashes}{user}{host}{port}{quote(self.path)}" + (f"?{shown}" if shown else "")
 
 
 def known_backends(port: str) -> list[str]:
     """Return the URL schemes that `port` answers to, sorted."""
-    return sorted(entry_points(group=f"{LIBRARY}.{port}").names)
+    return sorted(_adapters(port).names)
 
 
 def open_backend(port: str, url: str | BackendURL) -> Any:
@@ -88,7 +94,7 @@ def open_backend(port: str, url: str | BackendURL) -> Any:
         If the adapter's driver is not installed.
     """
     address = BackendURL.parse(url) if isinstance(url, str) else url
-    known = entry_points(group=f"{LIBRARY}.{port}")
+    known = _adapters(port)
     if address.scheme not in known.names:
         words = ", ".join(sorted(known.names))
         raise UnknownBackend(
@@ -107,6 +113,12 @@ def open_backend(port: str, url: str | BackendURL) -> Any:
     return adapter(address)
 
 
+def _adapters(port: str) -> EntryPoints:
+    from importlib.metadata import entry_points  # 20 ms to import, and `--help` opens nothing
+
+    return entry_points(group=f"{LIBRARY}.{port}")
+
+
 def _host(parts: SplitResult) -> str:
     return unquote(parts.hostname or "")
 
@@ -115,7 +127,7 @@ def _is_secret(name: str) -> bool:
     return any(word in name.lower() for word in _SECRETS)
 
 
-def _masked_text(text: str) -> str:
-    """Hide what could be a password in a text that did not parse."""
-    head, at, tail = text.rpartition("@")
-    return f"***@{tail}" if at and head else text
+def _masked(text: str) -> str:
+    """Return as much of a text that did not parse as surely holds no password."""
+    scheme, colon, _ = text.partition(":")
+    return f"{scheme}:***" if colon else text.rpartition("@")[2].partition("?")[0]

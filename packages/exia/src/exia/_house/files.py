@@ -15,6 +15,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     Written, fsynced, renamed, and the folder fsynced; on an error `path` is as it was.
     """
+    made = [folder.parent for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
@@ -25,7 +26,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    for folder in (path.parent, *made):
+        sync_folder(folder)
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -6,7 +6,11 @@ from exia._house.command import library_group, run
 from exia.doctor import checks
 from exia.settings import SETTINGS
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "call": "exia.cli.call:call",
+    "methods": "exia.cli.methods:methods",
+    "runs": "exia.cli.runs:runs",
+}
 
 root = library_group(
     "Serve algorithms from an object pool: models, runs, live parameters, monitoring.", COMMANDS, SETTINGS, checks

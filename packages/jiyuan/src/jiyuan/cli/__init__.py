@@ -6,10 +6,10 @@ from jiyuan._house.command import library_group, run
 from jiyuan.doctor import checks
 from jiyuan.settings import SETTINGS
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {"demo": "jiyuan.cli.demo:demo"}
 
 root = library_group(
-    "The one door to Veda, Exia, Kyrios and Ptolemy: an algorithm centre on one machine.", COMMANDS, SETTINGS, checks
+    "One door to an algorithm centre: Veda, Exia, Kyrios and Ptolemy on one machine.", COMMANDS, SETTINGS, checks
 )
 
 

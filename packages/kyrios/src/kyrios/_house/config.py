@@ -94,7 +94,9 @@ class Config(Mapping[str, Value]):
         return str(BackendURL.parse(str(self[name]))) if setting.url else self[name]
 
 
-def load_config(settings: Sequence[Setting], arguments: Mapping[str, Value | None] | None = None) -> Config:
+def load_config(
+    settings: Sequence[Setting], arguments: Mapping[str, Value | None] | None = None, *, strict: bool = True
+) -> Config:
     """Read the configuration in force.
 
     Parameters
@@ -103,14 +105,17 @@ def load_config(settings: Sequence[Setting], arguments: Mapping[str, Value | Non
         What the library knows; ``home`` is always known.
     arguments
         Values given on the command line or in a call; None means not given.
+    strict
+        Whether a key in a file that is not in `settings` is an error.
 
     Raises
     ------
     ConfigError
         If a file cannot be read, holds an unknown key, or a value has the wrong type.
     """
-    settings = (HOME, *settings)
-    files = [(path, _section(path, settings)) for path in (project_file(), user_file()) if path and path.is_file()]
+    settings = (_home(), *settings)
+    known = [s.name for s in settings] if strict else None
+    files = [(path, _section(path, known)) for path in (project_file(), user_file()) if path and path.is_file()]
     values: dict[str, tuple[Value, str]] = {}
     for setting in settings:
         given = (arguments or {}).get(setting.name)
@@ -127,7 +132,8 @@ def load_config(settings: Sequence[Setting], arguments: Mapping[str, Value | Non
 
 def home() -> Path:
     """Return the library's own folder: ``<LIBRARY>_HOME``, a file's ``home``, or the XDG data folder."""
-    return Path(load_config(()).text("home")).expanduser()
+    # Keys that only the library's full list of settings knows are not judged here.
+    return Path(load_config((), strict=False).text("home")).expanduser()
 
 
 def project_file() -> Path | None:
@@ -142,10 +148,13 @@ def user_file() -> Path:
 
 
 def _xdg(variable: str, fallback: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / fallback)
+    try:
+        return Path(os.environ.get(variable) or Path.home() / fallback)
+    except RuntimeError:
+        raise ConfigError("this user has no home folder", hint=f"set {variable} to a folder") from None
 
 
-def _section(path: Path, settings: Sequence[Setting]) -> dict[str, Any]:
+def _section(path: Path, known: Sequence[str] | None) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
@@ -153,7 +162,8 @@ def _section(path: Path, settings: Sequence[Setting]) -> dict[str, Any]:
     section = document.get(LIBRARY, {})
     if not isinstance(section, dict):
         raise ConfigError(f"{path}: {LIBRARY} must be a section", hint=f"write it as [{LIBRARY}]")
-    known = [s.name for s in settings]
+    if known is None:
+        return section
     # A section that another part of the library owns (a table) is not a setting and not judged here.
     for key in (k for k, v in section.items() if k not in known and not isinstance(v, dict)):
         raise ConfigError(
@@ -163,4 +173,5 @@ def _section(path: Path, settings: Sequence[Setting]) -> dict[str, Any]:
     return section
 
 
-HOME = Setting("home", str(_xdg("XDG_DATA_HOME", ".local/share") / LIBRARY), "Folder of everything embedded.")
+def _home() -> Setting:
+    return Setting("home", str(_xdg("XDG_DATA_HOME", ".local/share") / LIBRARY), "Folder of everything embedded.")

@@ -34,7 +34,10 @@ def print_records(records: Iterable[Mapping[str, Any]], columns: Sequence[str], 
 
 def json_text(value: Any) -> str:
     """Return `value` as JSON with its keys in their own order; what JSON lacks becomes text."""
-    return json.dumps(value, ensure_ascii=False, indent=2, default=str, allow_nan=False)
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=2, default=_plain, allow_nan=False)
+    except ValueError:  # JSON has no NaN and no infinity: what is not there is null
+        return json_text(json.loads(json.dumps(value, default=_plain), parse_constant=lambda _: None))
 
 
 def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
@@ -56,6 +59,11 @@ def pad(text: str, width: int) -> str:
 
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "dim": 2, "bold": 1}
+
+
+def _plain(value: Any) -> Any:
+    # A NumPy scalar stays a number.
+    return value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else str(value)
 
 
 def _cell(value: Any) -> str:

@@ -6,7 +6,13 @@ from ptolemy._house.command import library_group, run
 from ptolemy.doctor import checks
 from ptolemy.settings import SETTINGS
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "collect": "ptolemy.cli.collect:collect",
+    "datasets": "ptolemy.cli.datasets:datasets",
+    "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
+    "query": "ptolemy.cli.query:query",
+    "versions": "ptolemy.cli.versions:versions",
+}
 
 root = library_group("A Tushare-style data service that you own, in Python and over HTTP.", COMMANDS, SETTINGS, checks)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.metadata import version
 from time import monotonic
 from typing import Any, NoReturn
 
@@ -54,6 +55,20 @@ class Group(click.Group):
         self._lazy = dict(lazy or {})
         self.params += [_flag(name, text) for name, text in _FLAGS.items()]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:  # completion parses half a line
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _reader_may_leave():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader_may_leave():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*self.commands, *self._lazy})
 
@@ -76,7 +91,11 @@ Group.group_class = Group
 def library_group(help: str, lazy: Mapping[str, str], settings: Sequence[Setting], checks: _Checks) -> Group:
     """Return a library's root command, with the commands that all five have: config, doctor, completion."""
     root = Group(LIBRARY, help=help, lazy=lazy, context_settings={"help_option_names": ["-h", "--help"]})
-    click.version_option(version(DISTRIBUTION), prog_name=LIBRARY)(root)
+    root.params.append(
+        click.Option(
+            ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
+        )
+    )
     root.add_command(_config_group(settings))
     root.add_command(_doctor(settings, checks))
     root.add_command(_completion())
@@ -88,9 +107,8 @@ def run(root: click.Command, arguments: Sequence[str] | None = None) -> NoReturn
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = root.main(words, prog_name=root.name, standalone_mode=False)
-        sys.stdout.flush()
-    except LibraryError as exc:
-        _fail(exc, str(exc), exc.hint, exc.exit_code)
+        with _reader_may_leave():
+            sys.stdout.flush()
     except click.UsageError as exc:
         command = exc.ctx.command_path if exc.ctx else root.name
         _fail(exc, exc.format_message(), f"{command} --help", 2)
@@ -99,10 +117,18 @@ def run(root: click.Command, arguments: Sequence[str] | None = None) -> NoReturn
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our pipe has left, as `head` does
-        sys.stderr.close()
+    except _ReaderLeft:
+        # Python flushes once more on its way out; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as exc:
+        # Another library's error is no `LibraryError` of ours, but it has the same facts.
+        if isinstance(code := getattr(exc, "exit_code", None), int):
+            _fail(exc, str(exc), getattr(exc, "hint", None), code)
+        if isinstance(exc, OSError):
+            code = {PermissionError: 4, FileNotFoundError: 3}.get(type(exc), 1)
+            place = f"{exc.filename}: " if exc.filename else ""
+            _fail(exc, f"{place}{exc.strerror or exc}", None, code)
         _fail(exc, f"{type(exc).__name__}: {exc}", "run it again with --debug and report what it prints", 1)
     sys.exit(result if isinstance(result, int) else 0)
 
@@ -134,7 +160,8 @@ def progress(label: str) -> Iterator[Progress]:
         from rich.console import Console
         from rich.progress import Progress as Bar
 
-        with Bar(console=Console(stderr=True), transient=True) as bar:
+        # Lines printed meanwhile go above the bar, but a pipe gets its lines untouched.
+        with Bar(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
             task = bar.add_task(label, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
     else:
@@ -152,7 +179,33 @@ _Checks = Callable[[Config], Iterable[Check]]
 
 
 class _Usage(LibraryError):
+    """The command line names what does not exist."""
+
     exit_code = 2
+
+
+class _ReaderLeft(Exception):
+    """Whoever read our standard output has gone, as `head` does."""
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as exc:  # click would make exit code 1 of it
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            raise _ReaderLeft from exc
+        raise ConnectionError(str(exc)) from exc  # some other pipe or socket, and a failure
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version  # 20 ms to import
+
+        click.echo(f"{LIBRARY}, version {version(DISTRIBUTION)}")
+        ctx.exit()
 
 
 def _flag(name: str, text: str) -> click.Option:

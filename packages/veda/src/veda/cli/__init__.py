@@ -6,7 +6,21 @@ from veda._house.command import library_group, run
 from veda.doctor import checks
 from veda.settings import SETTINGS
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "check": "veda.cli.check:check",
+    "init": "veda.cli.init:init",
+    "inspect": "veda.cli.inspect:inspect",
+    "list": "veda.cli.list:list_releases",
+    "new": "veda.cli.new:new",
+    "pack": "veda.cli.pack:pack",
+    "pull": "veda.cli.pull:pull",
+    "push": "veda.cli.push:push",
+    "register": "veda.cli.register:register",
+    "show": "veda.cli.show:show",
+    "tag": "veda.cli.tag:tag",
+    "unpack": "veda.cli.unpack:unpack",
+    "verify": "veda.cli.verify:verify",
+}
 
 root = library_group(
     "Pack, sign, register and distribute algorithm packages, with exact environments.", COMMANDS, SETTINGS, checks

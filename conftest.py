@@ -1,0 +1,9 @@
+"""What every test run has, one library's as well as all: the table of servers and its summary."""
+
+from hypothesis import settings
+
+pytest_plugins = ["tests.servers"]
+
+# A shared machine may take a second for what takes a millisecond elsewhere; that is no defect.
+settings.register_profile("workspace", deadline=None)
+settings.load_profile("workspace")

@@ -1,0 +1,132 @@
+"""Calling the verbs of a factory; every call runs outside the pool's lock and every failure is counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from typing import Generic, TypeVar
+
+from exia.errors import FactoryError
+from exia.pooling.factory import Verbs
+
+T = TypeVar("T")
+_log = logging.getLogger("exia")
+
+
+class Care(Generic[T]):
+    """What one pool does with its objects.
+
+    Where a verb says why an object must go, it returns the cause, and None if the object may stay.
+    An interrupt (a `BaseException` that is no `Exception`) always passes through.
+    """
+
+    def __init__(self, verbs: Verbs[T], name: str) -> None:
+        self._verbs = verbs
+        self._name = name
+        self._lock = threading.Lock()
+        self._failures: Counter[str] = Counter()
+
+    @property
+    def plain(self) -> bool:
+        """Whether neither lease nor return calls a verb."""
+        return self._verbs.activate is self._verbs.passivate is self._verbs.validate is None
+
+    def failures(self) -> dict[str, int]:
+        """Return how often each verb has failed."""
+        with self._lock:
+            return dict(self._failures)
+
+    def make(self) -> T:
+        """Return a new object; raise `FactoryError` if there is none."""
+        try:
+            made = self._verbs.make()
+        except BaseException as exc:
+            self._count("make")
+            if isinstance(exc, Exception):
+                raise self._error("make", exc) from exc
+            raise
+        if made is None:
+            self._count("make")
+            raise FactoryError(
+                f"the factory of pool {self._name!r} returned None", hint="make() must return the new object"
+            )
+        return made
+
+    def activate(self, obj: T) -> None:
+        """Ready `obj`; raise `FactoryError` if that fails."""
+        if self._verbs.activate is None:
+            return
+        try:
+            self._verbs.activate(obj)
+        except BaseException as exc:
+            self._count("activate")
+            if isinstance(exc, Exception):
+                raise self._error("activate", exc) from exc
+            raise
+
+    def invalid(self, obj: T) -> str | None:
+        """Ask whether `obj` is still good."""
+        if self._verbs.validate is None:
+            return None
+        try:
+            return None if self._verbs.validate(obj) else "validate"
+        except Exception as exc:
+            self._failed("validate", exc)
+            return "validate"
+
+    def tidy(self, obj: T) -> str | None:
+        """Passivate `obj`."""
+        if self._verbs.passivate is None:
+            return None
+        try:
+            self._verbs.passivate(obj)
+        except Exception as exc:
+            self._failed("passivate", exc)
+            return "passivate"
+        return None
+
+    def judge(self, obj: T, error: BaseException) -> str | None:
+        """Ask the factory what becomes of `obj`, whose borrower raised `error`, and do it."""
+        try:
+            verdict = self._verbs.on_error(error)
+        except Exception as exc:
+            self._failed("on_error", exc)
+            return "on_error"
+        if verdict == "keep":
+            return None
+        return self._reset(obj) if verdict == "reset" else "error"
+
+    def destroy(self, obj: T) -> None:
+        """Free what `obj` holds; a failure is counted and logged, for nobody else could act on it."""
+        if self._verbs.destroy is None:
+            return
+        try:
+            self._verbs.destroy(obj)
+        except Exception as exc:
+            self._failed("destroy", exc)
+
+    def after_fork(self) -> None:
+        """Take a new lock: the old one may be held by a thread that this process does not have."""
+        self._lock = threading.Lock()
+
+    def _reset(self, obj: T) -> str | None:
+        if self.tidy(obj) is not None:
+            return "error"
+        try:
+            self.activate(obj)
+        except FactoryError as exc:
+            _log.warning("pool %r: reset: %s", self._name, exc)
+            return "error"
+        return None if self.invalid(obj) is None else "error"
+
+    def _failed(self, verb: str, exc: Exception) -> None:
+        self._count(verb)
+        _log.warning("pool %r: %s raised %s: %s", self._name, verb, type(exc).__name__, exc)
+
+    def _count(self, verb: str) -> None:
+        with self._lock:
+            self._failures[verb] += 1
+
+    def _error(self, verb: str, exc: Exception) -> FactoryError:
+        return FactoryError(f"{verb} of pool {self._name!r} raised {type(exc).__name__}: {exc}")

@@ -1,0 +1,51 @@
+"""The thread that keeps ``min_idle`` objects ready."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+if TYPE_CHECKING:
+    from exia.pooling.pool import Pool
+
+_PERIOD = 1.0  #: Seconds between two looks when nothing wakes it; also the pause after a failed make.
+_log = logging.getLogger("exia")
+
+
+class Keeper:
+    """Fills one pool in the background; it holds the pool weakly and ends with it."""
+
+    def __init__(self, pool: Pool[Any]) -> None:
+        self._woken = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(
+            target=self._run, args=(ref(pool),), daemon=True, name=f"exia-keeper-{pool.name}"
+        )
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look at the pool now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._stopped = True
+        self._woken.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_PERIOD)
+
+    def _run(self, find: ReferenceType[Pool[Any]]) -> None:
+        while not self._stopped:
+            self._woken.wait(_PERIOD)
+            self._woken.clear()
+            pool = find()
+            if pool is None:
+                return
+            try:
+                while not self._stopped and pool._top_up():
+                    pass
+            except Exception as exc:
+                _log.warning("pool %r: %s", pool.name, exc)
+            del pool

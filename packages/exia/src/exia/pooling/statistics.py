@@ -1,0 +1,76 @@
+"""What a pool has done; counted on the entries and under the pool's lock, summed when asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+class Histogram:
+    """Durations in buckets that double: bucket ``i`` holds those below ``2**i`` ns and not below half of it."""
+
+    __slots__ = ("buckets",)
+
+    def __init__(self, buckets: list[int] | None = None) -> None:
+        self.buckets = buckets or [0] * 64
+
+    def add(self, seconds: float) -> None:
+        """Count one duration, in seconds."""
+        self.buckets[min(63, int(seconds * 1e9).bit_length())] += 1
+
+    @property
+    def count(self) -> int:
+        """How many durations it holds."""
+        return sum(self.buckets)
+
+    def quantile(self, q: float) -> float:
+        """Return a bound in seconds that the share `q` (0 to 1) stays below; at most twice the true value."""
+        left = q * self.count
+        for i, n in enumerate(self.buckets):
+            left -= n
+            if n and left <= 0:
+                return 2.0**i / 1e9
+        return 0.0
+
+    def copy(self) -> Histogram:
+        """Return one that no longer changes."""
+        return Histogram(list(self.buckets))
+
+
+@dataclass(frozen=True)
+class PoolStats:
+    """A pool at one moment.
+
+    Attributes
+    ----------
+    size, idle, in_use, waiting
+        Objects in all (those being made included), objects at rest, objects leased or being
+        made, callers in the queue.
+    leases
+        Leases that have ended since the pool opened.
+    created
+        Objects made since the pool opened.
+    destroyed
+        Objects destroyed since then, by cause: ``clear``, ``close``, ``error``, ``idle``, ``lifetime``,
+        ``lost``, ``resize``, ``uses``, or the factory verb that failed.
+    timeouts, refused
+        Callers who waited in vain, and callers turned away by ``max_waiting``.
+    failures
+        Exceptions that the factory raised, by verb.
+    wait, hold
+        How long callers waited and kept objects, in seconds; None unless the pool samples.
+    """
+
+    name: str
+    max_size: int
+    size: int
+    idle: int
+    in_use: int
+    waiting: int
+    leases: int
+    created: int
+    destroyed: dict[str, int] = field(default_factory=dict)
+    timeouts: int = 0
+    refused: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    wait: Histogram | None = None
+    hold: Histogram | None = None

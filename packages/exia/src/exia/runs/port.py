@@ -1,0 +1,117 @@
+"""The port ``runs``: where the records of runs are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from exia.errors import BadInput
+
+Status = Literal["running", "finished", "failed", "interrupted"]
+STATUSES: tuple[Status, ...] = ("running", "finished", "failed", "interrupted")
+
+
+class Point(NamedTuple):
+    """One value of one metric."""
+
+    seq: int  #: Position in the run's log, from 0; with the run's id it names the point for ever.
+    name: str
+    value: float
+    step: int
+    time: str  #: UTC, ISO 8601.
+
+
+@dataclass
+class RunRecord:
+    """One run as it is kept; times are UTC in ISO 8601."""
+
+    id: str
+    name: str
+    started: str
+    status: Status = "running"
+    ended: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)  #: Last value of each metric.
+    host: str = ""
+    commit: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+
+
+class RunStore(Protocol):
+    """Records of runs; every write may be repeated and then changes nothing.
+
+    All verbs raise `BackendUnavailable` if the store does not answer; what returned is durable.
+    """
+
+    def start(self, run: RunRecord) -> None:
+        """Add `run`; its id is the client's, and adding it again changes nothing."""
+
+    def log(
+        self,
+        run_id: str,
+        points: Sequence[Point] = (),
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add metrics, and set params and tags; to repeat a call that failed completes it.
+
+        A point that is there already stays as it is. Raises `RunNotFound`, and then added nothing.
+        """
+
+    def finish(
+        self, run_id: str, status: Status, ended: str, error: str | None = None, traceback: str | None = None
+    ) -> None:
+        """Record how a run ended; the first end counts. Raises `RunNotFound`."""
+
+    def get(self, run_id: str) -> RunRecord:
+        """Return one run; raise `RunNotFound`."""
+
+    def find(self, name: str | None = None, status: Status | None = None, limit: int = 100) -> list[RunRecord]:
+        """Return runs, newest first."""
+
+    def points(self, run_id: str, metric: str) -> list[Point]:
+        """Return a metric's values in the order in which they were logged; none if it has none."""
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run and its metrics; raise `RunNotFound`."""
+
+    def ping(self) -> str:
+        """Return what answers, in a few words."""
+
+    def close(self) -> None:
+        """Let go of the store; its other verbs must not be called any more."""
+
+
+_RUN_NAME = re.compile(r"[^\W_][\w .@:+=~-]{0,199}")
+_KEY = re.compile(r"[^\W][\w .@:+=~/-]{0,199}")
+
+
+def checked_run_name(name: str) -> str:
+    """Return `name`; raise `BadInput` if it is empty, too long or could pass for a path."""
+    if not isinstance(name, str) or not _RUN_NAME.fullmatch(name) or ".." in name:
+        raise BadInput(
+            f"a run cannot be called {name!r}",
+            hint="begin with a letter or digit; then letters, digits, blanks and . _ - @ : + = ~, at most 200",
+        )
+    return name
+
+
+def checked_key(key: str, kind: str) -> str:
+    """Return the name of a metric, param or tag; ``/`` may group, as in ``val/ic``."""
+    fine = isinstance(key, str) and _KEY.fullmatch(key) and ".." not in key and "//" not in key
+    if not fine or key.endswith("/"):
+        raise BadInput(
+            f"a {kind} cannot be called {key!r}", hint="begin with a letter or digit; / may group, as in val/ic"
+        )
+    return key
+
+
+def checked_status(status: str) -> Status:
+    """Return `status`; raise `BadInput` if there is none of this name."""
+    if status not in STATUSES:
+        raise BadInput(f"a run cannot be {status!r}", hint=f"one of {', '.join(STATUSES)}")
+    return status

@@ -1,0 +1,50 @@
+"""``jiyuan demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jiyuan._house.command import Command, json_option, note, progress
+from jiyuan._house.output import json_text, paint
+
+
+@click.command(cls=Command, epilog="Example: jiyuan demo --out demo-out")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-out"),
+    show_default=True,
+    help="Folder for everything that the demo makes.",
+)
+@click.option(
+    "--examples",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The examples folder of a clone; found by itself inside one.",
+)
+@json_option
+def demo(out: Path, examples: Path | None, as_json: bool) -> None:
+    """Work on real market data with all four libraries, and write a report."""
+    from jiyuan.demo import run_demo
+
+    def said(step: dict[str, Any]) -> None:
+        if not as_json:
+            print(f"{paint('✓', 'green')} {step['library']:<8} {step['said']}  {paint(_seconds(step), 'dim')}")
+            if step.get("shown"):
+                print("\n" + step["shown"] + "\n")
+
+    with progress("demo") as count:
+        result = run_demo(out, examples, said=said, progress=count)
+    if as_json:
+        print(json_text(result))
+        return
+    print(f"\nreport: {paint(result['report'], 'bold')}\n\nnext, try:")
+    for command in result["next"]:
+        print(f"  {command}")
+    note("")
+
+
+def _seconds(step: dict[str, Any]) -> str:
+    return f"{step['seconds']:.2f} s"

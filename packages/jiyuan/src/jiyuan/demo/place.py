@@ -1,0 +1,116 @@
+"""Where the demo finds its examples and keeps what it makes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from jiyuan._house.files import write_durably
+from jiyuan.errors import BadInput, Conflict, NotFound
+
+MARK = "# Written by `jiyuan demo`; commands run in this folder use what the demo made.\n"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The demo's folders.
+
+    Parameters
+    ----------
+    examples
+        The checkout's ``examples`` folder.
+    out
+        Where the demo writes; nothing outside is touched.
+    """
+
+    examples: Path
+    out: Path
+
+    @property
+    def flow(self) -> Path:
+        """The flow that is run and rendered."""
+        return self.examples / "flows" / "momentum"
+
+    @property
+    def algorithm(self) -> Path:
+        """The workspace that is packed."""
+        return self.examples / "momentum"
+
+    def home(self, name: str) -> Path:
+        """Return the home of one library; ``author`` is that of whoever packs the algorithm."""
+        return self.out / "home" / name
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings of the four libraries: embedded backends in the demo's own homes."""
+        return {
+            "EXIA_HOME": str(self.home("exia")),
+            "EXIA_RUNS": "sqlite://",
+            "KYRIOS_DATA": "file://",
+            "KYRIOS_HISTORY": "sqlite://",
+            "KYRIOS_HOME": str(self.home("kyrios")),
+            "PTOLEMY_HOME": str(self.home("ptolemy")),
+            "PTOLEMY_SERIES": "arrow://",
+            "VEDA_HOME": str(self.home("veda")),
+            "VEDA_REGISTRY": "sqlite://",
+            "VEDA_STORE": f"file://{self.out / 'store'}",
+        }
+
+    def make(self) -> None:
+        """Make the folder ready for a run, also after one that was interrupted.
+
+        Raises
+        ------
+        Conflict
+            If the folder holds what the demo did not write.
+        """
+        ours = self.out / "jiyuan.toml"
+        if self.out.is_dir() and any(self.out.iterdir()) and not _begins_with_mark(ours):
+            raise Conflict(
+                f"{self.out} is not empty and was not made by the demo", hint="jiyuan demo --out ANOTHER_FOLDER"
+            )
+        if self.out.exists() and not self.out.is_dir():
+            raise BadInput(f"{self.out} is not a folder", hint="jiyuan demo --out ANOTHER_FOLDER")
+        write_durably(ours, self._toml().encode())
+        # The algorithm is pulled into an empty home each time: that is what this step shows.
+        shutil.rmtree(self.home("veda"), ignore_errors=True)
+
+    def _toml(self) -> str:
+        sections: dict[str, list[str]] = {}
+        for name, value in self.environment().items():
+            library, _, key = name.lower().partition("_")
+            sections.setdefault(library, []).append(f"{key} = '{value}'")
+        return MARK + "".join(f"\n[{library}]\n" + "\n".join(lines) + "\n" for library, lines in sections.items())
+
+
+def find_examples(start: Path) -> Path:
+    """Return the ``examples`` folder at or above `start`, or of the checkout that this code lies in."""
+    for folder in (start, *start.parents, *Path(__file__).resolve().parents):
+        if (folder / "examples" / "flows" / "momentum" / "flow.yaml").is_file():
+            return folder / "examples"
+    raise NotFound(
+        f"no examples folder at or above {start}",
+        hint="run the demo in a clone of the repository, or name the folder: jiyuan demo --examples DIR",
+    )
+
+
+@contextmanager
+def settings(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the length of a block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _begins_with_mark(path: Path) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8").startswith(MARK)

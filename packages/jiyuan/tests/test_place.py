@@ -1,0 +1,65 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from jiyuan.demo.place import Place, find_examples, settings
+from jiyuan.errors import Conflict
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(examples=tmp_path / "examples", out=tmp_path / "out")
+
+
+def test_a_folder_that_the_demo_did_not_make_is_left_alone(place: Place):
+    place.out.mkdir()
+    theirs = place.out / "thesis.txt"
+    theirs.write_text("ten years of work")
+
+    with pytest.raises(Conflict, match="not made by the demo"):
+        place.make()
+
+    assert [p.name for p in place.out.iterdir()] == ["thesis.txt"]
+
+
+def test_a_second_run_finds_an_empty_home_for_the_pulled_package(place: Place):
+    place.make()
+    (place.home("veda") / "trees").mkdir(parents=True)
+    (place.home("ptolemy")).mkdir(parents=True)
+
+    place.make()
+
+    assert not place.home("veda").exists()
+    assert place.home("ptolemy").exists()
+
+
+def test_the_file_that_it_writes_says_what_the_environment_says(place: Place):
+    place.make()
+
+    sections = tomllib.loads((place.out / "jiyuan.toml").read_text())
+    said = {f"{library}_{key}".upper(): value for library, keys in sections.items() for key, value in keys.items()}
+    assert said == place.environment()
+
+
+def test_settings_are_put_back_also_after_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VEDA_HOME", "/before")
+    monkeypatch.delenv("EXIA_HOME", raising=False)
+
+    with pytest.raises(KeyboardInterrupt), settings({"VEDA_HOME": "/demo", "EXIA_HOME": "/demo"}):
+        raise KeyboardInterrupt
+
+    import os
+
+    assert os.environ["VEDA_HOME"] == "/before"
+    assert "EXIA_HOME" not in os.environ
+
+
+def test_examples_are_found_from_a_folder_below_them(tmp_path: Path):
+    flow = tmp_path / "examples" / "flows" / "momentum"
+    flow.mkdir(parents=True)
+    (flow / "flow.yaml").touch()
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+
+    assert find_examples(below) == tmp_path / "examples"

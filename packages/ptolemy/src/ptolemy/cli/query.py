@@ -1,0 +1,44 @@
+"""``ptolemy query``: rows of one interface."""
+
+from __future__ import annotations
+
+import click
+
+from ptolemy._house.command import Command, json_option
+from ptolemy.cli._frames import csv_option, end_option, fields_option, print_frame, series_option, start_option
+
+
+@click.command(cls=Command, epilog="Example: ptolemy query daily --ts-code AAPL.US --start-date 20120101 --limit 5")
+@click.argument("name")
+@click.option("--ts-code", metavar="CODES", help="Security code or a comma list of them.")
+@click.option("--trade-date", metavar="YYYYMMDD", help="One day.")
+@start_option
+@end_option
+@fields_option
+@click.option("--limit", type=int, help="At most so many rows, the newest.")
+@click.option("--as-of", type=int, metavar="VERSION", help="Version to read; see ptolemy versions.")
+@series_option
+@csv_option
+@json_option
+def query(
+    name: str,
+    ts_code: str | None,
+    trade_date: str | None,
+    start_date: str | None,
+    end_date: str | None,
+    fields: str | None,
+    limit: int | None,
+    as_of: int | None,
+    series: str | None,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Print rows of the interface NAME, newest first."""
+    from ptolemy.client import Api
+
+    with Api(series) as answers:
+        frame = answers.query(
+            name, fields, ts_code=ts_code, trade_date=trade_date, start_date=start_date, end_date=end_date,
+            limit=limit, as_of=as_of,
+        )  # fmt: skip
+    print_frame(frame, as_json=as_json, as_csv=as_csv)

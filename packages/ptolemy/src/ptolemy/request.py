@@ -1,0 +1,87 @@
+"""Read what a caller asks for: codes, dates, limits; None, ``""`` and absent are the same, as in Tushare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from ptolemy.errors import BadInput, nearest
+
+Codes = str | Sequence[str] | None
+Day = str | date | None
+
+PARAMETERS = ("ts_code", "trade_date", "start_date", "end_date", "limit", "offset", "as_of")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, checked; None means that it was not."""
+
+    codes: tuple[str, ...] | None = None
+    start: str | None = None
+    end: str | None = None
+    limit: int | None = None
+    offset: int = 0
+    as_of: int | None = None
+
+
+def read_request(parameters: Mapping[str, Any]) -> Request:
+    """Return the request that `parameters` make; raise `BadInput` with the way out if they make none."""
+    for name in parameters:
+        if name not in PARAMETERS:
+            hint = nearest(name, PARAMETERS) or f"known: {', '.join(PARAMETERS)}, fields"
+            raise BadInput(f"no parameter is called {name!r}", hint=hint)
+    day = read_day("trade_date", parameters.get("trade_date"))
+    start, end = (read_day(name, parameters.get(name)) for name in ("start_date", "end_date"))
+    if day and (start or end):
+        raise BadInput("trade_date asks for one day, start_date and end_date for a range", hint="give one of the two")
+    if start and end and start > end:
+        raise BadInput(f"start_date {start} is after end_date {end}", hint="swap them")
+    return Request(
+        codes=read_codes(parameters.get("ts_code")),
+        start=day or start,
+        end=day or end,
+        limit=_count("limit", parameters.get("limit")),
+        offset=_count("offset", parameters.get("offset")) or 0,
+        as_of=_count("as_of", parameters.get("as_of")),
+    )
+
+
+def read_codes(value: Codes) -> tuple[str, ...] | None:
+    """Return the codes of a comma list or a sequence, in upper case as Tushare does; None if there is none."""
+    if value is None or value == "":
+        return None
+    words = value.split(",") if isinstance(value, str) else value
+    if not all(isinstance(word, str) for word in words):
+        raise BadInput(f"ts_code must be a text or a list of texts, not {value!r}", hint="ts_code='AAPL.US,IBM.US'")
+    codes = tuple(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
+    if not codes:
+        raise BadInput("ts_code names no security", hint="leave it out to ask for all, or name one")
+    return codes
+
+
+def read_day(name: str, value: Day) -> str | None:
+    """Return a day as ``YYYYMMDD``, also from ``YYYY-MM-DD``, with a time of day behind it, or from a `date`."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, date):  # a datetime is a date too
+        return value.strftime("%Y%m%d")
+    for form in ("%Y%m%d", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S"):
+        try:
+            found = datetime.strptime(str(value), form)
+        except ValueError:
+            continue
+        # strptime takes 2012131 for 2012-1-31, or 2012-13-1: whoever writes so meant another day.
+        if found.strftime(form) == str(value):
+            return found.strftime("%Y%m%d")
+    raise BadInput(f"{name} {value!r} is not a date", hint="write it as YYYYMMDD, such as 20121231")
+
+
+def _count(name: str, value: Any) -> int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not str(value).isdecimal():
+        raise BadInput(f"{name} must be a whole number from 0, not {value!r}")
+    return int(value)

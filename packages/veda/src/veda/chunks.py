@@ -1,0 +1,112 @@
+"""Chunks: whole files of about 4 MiB together, compressed by zstd, named by the digest of their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import zstandard
+
+from veda.errors import ArchiveRefused, BadInput
+from veda.manifest import MAX_FILE, MAX_RATIO, Chunk, FileEntry
+from veda.workspace import SourceFile
+
+TARGET = 4 << 20  #: Bytes of a chunk, on average, before compression.
+_LEAST, _MOST = TARGET // 8, 2 * TARGET
+_LEVEL = 3
+
+
+def plan(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
+    """Group `files` into chunks.
+
+    A cut falls where a hash of the path says so, so that a new or changed file moves the cuts
+    near it and no others: all other chunks stay as they are and need not travel again.
+    """
+    group: list[SourceFile] = []
+    held = 0
+    for file in files:
+        if group and held + file.size > _MOST:
+            yield group
+            group, held = [], 0
+        group.append(file)
+        held += file.size
+        if held >= _LEAST and _cuts(file):
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
+
+
+def _cuts(file: SourceFile) -> bool:
+    # The chance is the file's share of a chunk, so that chunks have one average size for small and big files.
+    draw = int.from_bytes(hashlib.sha256(file.path.encode()).digest()[:4], "big") / (1 << 32)
+    return draw < file.size / TARGET
+
+
+def pack_chunk(group: Sequence[SourceFile]) -> tuple[Chunk, bytes, list[tuple[str, int]]]:
+    """Read and compress one group.
+
+    Returns
+    -------
+    Chunk
+        Its description.
+    bytes
+        Its bytes as they are stored.
+    list of (str, int)
+        SHA-256 and offset of each file.
+    """
+    parts, entries, offset = [], [], 0
+    for file in group:
+        data = read_source(file)
+        parts.append(data)
+        entries.append((hashlib.sha256(data).hexdigest(), offset))
+        offset += len(data)
+    raw = b"".join(parts)
+    packed = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False, write_content_size=True).compress(raw)
+    # A chunk that would unpack to more than a reader allows is stored as it is.
+    too_dense = len(raw) > 1 << 20 and len(raw) > len(packed) * MAX_RATIO
+    encoding, stored = ("raw", raw) if too_dense or len(packed) >= len(raw) * 0.97 else ("zstd", packed)
+    return Chunk(hashlib.sha256(stored).hexdigest(), len(stored), len(raw), encoding), stored, entries
+
+
+def unpack_chunk(chunk: Chunk, stored: bytes) -> bytes:
+    """Return a chunk's files end to end; refuse it if any byte is not what `chunk` says."""
+    if len(stored) != chunk.size or hashlib.sha256(stored).hexdigest() != chunk.sha256:
+        raise ArchiveRefused("chunk-damaged", f"the bytes of {chunk.member} are not those of its name")
+    if chunk.encoding == "raw":
+        return stored
+    try:
+        # The frame's own size is compared first: it decides how much memory the decoder takes.
+        if zstandard.get_frame_parameters(stored).content_size != chunk.raw_size:
+            raise ArchiveRefused("chunk-size", f"{chunk.member} unpacks to another size than declared")
+        raw = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompress(
+            stored, max_output_size=chunk.raw_size, allow_extra_data=False
+        )
+    except zstandard.ZstdError as exc:
+        raise ArchiveRefused("chunk-damaged", f"{chunk.member} is no zstd frame: {exc}") from None
+    if len(raw) != chunk.raw_size:
+        raise ArchiveRefused("chunk-size", f"{chunk.member} unpacks to another size than declared")
+    return raw
+
+
+def split(raw: bytes, files: Sequence[FileEntry]) -> Iterator[tuple[FileEntry, memoryview]]:
+    """Give each file of a chunk with its bytes; refuse a file whose digest is another."""
+    view = memoryview(raw)
+    for file in files:
+        data = view[file.offset : file.offset + file.size]
+        if hashlib.sha256(data).hexdigest() != file.sha256:
+            raise ArchiveRefused("file-damaged", f"the bytes of {file.path!r} are not those that the manifest names")
+        yield file, data
+
+
+def read_source(file: SourceFile) -> bytes:
+    """Return the bytes of a file of the workspace; raise `BadInput` if it cannot be packed."""
+    if file.size > MAX_FILE:
+        raise BadInput(f"{file.source} has {file.size} bytes; a file may have {MAX_FILE}", hint="keep big data out")
+    try:
+        data = file.source.read_bytes()
+    except OSError as exc:
+        raise BadInput(f"{file.source} cannot be read: {exc.strerror}") from None
+    if len(data) != file.size:
+        raise BadInput(f"{file.source} changed while it was packed", hint="pack again when nothing writes there")
+    return data

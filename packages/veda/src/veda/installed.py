@@ -1,0 +1,93 @@
+"""What is on this machine: immutable trees, one per digest, and where archives were registered from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from veda._house.files import write_durably
+from veda.errors import ArchiveRefused, Conflict, Damaged, NotFound, VedaError
+from veda.manifest import FileEntry, Manifest
+from veda.package import Package, check_project, open_package
+from veda.settings import home as home_folder
+from veda.tree import check_tree, clear_unfinished, locked, write_tree
+from veda.workspace import FILE
+
+
+def tree_path(digest: str, home: Path | str | None = None) -> Path:
+    """Return where the tree of `digest` is, or would be."""
+    return home_folder(home) / "trees" / digest.removeprefix("sha256:")
+
+
+def installed_manifest(digest: str, home: Path | str | None = None) -> Manifest | None:
+    """Return the manifest of an installed tree, or None if it is not installed."""
+    tree = tree_path(digest, home)
+    if not tree.is_dir():
+        return None
+    try:
+        manifest = Manifest.from_bytes(_manifest_path(tree).read_bytes())
+    except (OSError, ArchiveRefused) as exc:
+        raise Damaged(f"the manifest of {tree} is damaged: {exc}", hint=f"rm -r {tree}, then veda pull again") from None
+    return manifest
+
+
+def install(manifest: Manifest, contents: Iterator[tuple[FileEntry, bytes]], home: Path | str | None = None) -> Path:
+    """Write a tree into its place, all or nothing, and return it; one that is there is left alone."""
+    tree = tree_path(manifest.digest, home)
+    if tree.is_dir():
+        return tree
+    with locked(tree.parent / f".{tree.name}.lock"):
+        if tree.is_dir():
+            return tree
+        clear_unfinished(tree)
+        # The manifest first: a tree that exists is complete, and says what it is.
+        write_durably(_manifest_path(tree), manifest.to_bytes())
+        with suppress(Conflict):  # another machine on a shared disk was faster, with the same content
+            write_tree(manifest, _checked(manifest, contents), tree, read_only=True)
+    return tree
+
+
+def verify_tree(digest: str, home: Path | str | None = None) -> Manifest:
+    """Compare an installed tree with its manifest, byte for byte; raise `Damaged` or `NotFound`."""
+    manifest = installed_manifest(digest, home)
+    if manifest is None:
+        raise NotFound(f"{digest[:19]}... is not installed here", hint="veda pull it")
+    try:
+        check_tree(manifest, tree_path(digest, home))
+    except Damaged as exc:
+        exc.hint = f"rm -r {tree_path(digest, home)}, then veda pull {manifest.name}@{manifest.version}"
+        raise
+    return manifest
+
+
+def remember_archive(package: Package, home: Path | str | None = None) -> None:
+    """Note where the archive of a registered release is, so that its reference can be pushed."""
+    write_durably(_archive_note(package.digest, home), f"{package.path.absolute()}\n".encode())
+
+
+def find_archive(digest: str, home: Path | str | None = None) -> Package | None:
+    """Return the archive that a release was registered from, or None if it is no longer there."""
+    try:
+        path = Path(_archive_note(digest, home).read_text(encoding="utf-8").rstrip("\n"))
+        package = open_package(path)
+    except (OSError, VedaError):
+        return None
+    return package if package.digest == digest else None
+
+
+def _checked(manifest: Manifest, contents: Iterator[tuple[FileEntry, bytes]]) -> Iterator[tuple[FileEntry, bytes]]:
+    seen: dict[str, bytes] = {}
+    for file, data in contents:
+        if file.path == FILE:
+            seen[FILE] = data
+        yield file, data
+    check_project(manifest, seen)
+
+
+def _manifest_path(tree: Path) -> Path:
+    return tree.with_name(f"{tree.name}.json")
+
+
+def _archive_note(digest: str, home: Path | str | None) -> Path:
+    return home_folder(home) / "archives" / digest.removeprefix("sha256:")

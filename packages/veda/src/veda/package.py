@@ -1,0 +1,305 @@
+"""A package file: pack a workspace, open, verify, inspect and unpack."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, cast
+
+import zstandard
+
+from veda._house.files import replacing
+from veda._house.progress import Progress, no_progress
+from veda.archive import ArchiveWriter, Member, read_directory, read_member
+from veda.chunks import pack_chunk, plan, read_source, split, unpack_chunk
+from veda.errors import ArchiveRefused, BadInput, Conflict
+from veda.interface import describe
+from veda.manifest import FORMAT, MAX_MANIFEST, Chunk, FileEntry, Manifest, tree_digest
+from veda.metadata import members
+from veda.tree import write_tree
+from veda.workspace import FILE, Project, SourceFile, parse_project, read_project, source_files, source_root
+
+SUFFIX = ".vedapkg"
+_MEMORY = 256 << 20  # packed bytes kept in memory before they go to a temporary file
+
+
+@dataclass(frozen=True)
+class Package:
+    """An open package file; its manifest holds every rule, its chunks are checked when they are read."""
+
+    path: Path
+    manifest: Manifest
+    members: dict[str, Member]
+
+    @property
+    def name(self) -> str:
+        """Normalised name."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """Normalised version."""
+        return self.manifest.version
+
+    @property
+    def digest(self) -> str:
+        """Identity of the content, ``sha256:...``."""
+        return self.manifest.digest
+
+    def stored(self, chunk: Chunk) -> bytes:
+        """Return a chunk's bytes as they are in the file."""
+        try:
+            with self.path.open("rb") as file:
+                return read_member(file, self.members[chunk.member])
+        except OSError as exc:
+            raise BadInput(f"{self.path} cannot be read: {exc.strerror}") from None
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of one file; raise `BadInput` if there is none of this path."""
+        entry = next((f for f in self.manifest.files if f.path == path), None)
+        if entry is None:
+            raise BadInput(f"{self.name}@{self.version} has no file {path!r}", hint=f"veda inspect {self.path} --files")
+        chunk = self.manifest.chunks[entry.chunk]
+        raw = unpack_chunk(chunk, self.stored(chunk))
+        return next(bytes(data) for _, data in split(raw, [entry]))
+
+
+def pack(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> Package:
+    """Pack a workspace into a ``.vedapkg`` file and return it open.
+
+    The same files give the same digest on every machine, and the same bytes wherever the zstd
+    library is of the same version.
+
+    Parameters
+    ----------
+    folder
+        The workspace, a folder with a ``veda.toml``.
+    out
+        The file to write, or a folder for it; by default ``<folder>/dist/name-version-any.vedapkg``.
+    progress
+        Called with the bytes packed and the bytes in all.
+
+    Raises
+    ------
+    BadInput
+        If ``veda.toml`` breaks a rule, an entry point does not exist, or a file cannot be packed;
+        nothing is written.
+    """
+    workspace = Path(folder)
+    project = read_project(workspace)
+    files = source_files(workspace, project)
+    by_path = {f.path: f for f in files}
+    points = _entry_points(project, by_path)
+    with SpooledTemporaryFile(max_size=_MEMORY) as spool:
+        entries, chunks = _pack_chunks(files, cast(BinaryIO, spool), progress)
+        manifest = Manifest(_facts(project, points, entries, chunks, workspace))
+        target = _target(workspace, out, manifest)
+        spool.seek(0)
+        try:
+            with replacing(target) as file:
+                writer = ArchiveWriter(cast(BinaryIO, file))
+                for name, data in members(manifest).items():
+                    writer.add(name, data)
+                for chunk in manifest.chunks:
+                    writer.add(chunk.member, spool.read(chunk.size))
+                writer.close()
+        except OSError as exc:
+            raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
+    return open_package(target)
+
+
+def open_package(path: str | os.PathLike[str]) -> Package:
+    """Open a package file; its container and manifest are checked, its chunks when they are read.
+
+    Raises
+    ------
+    BadInput
+        If the file cannot be read.
+    ArchiveRefused
+        If it breaks a rule of the format.
+    """
+    path = Path(path)
+    found = read_directory(path)
+    if not found or not found[0].name.endswith(".dist-info/MANIFEST.json") or found[0].size > MAX_MANIFEST:
+        raise ArchiveRefused("no-manifest", "the first member is not a manifest")
+    by_name = {m.name: m for m in found}
+    with path.open("rb") as file:
+        manifest = Manifest.from_bytes(read_member(file, found[0]))
+        small = members(manifest)
+        if [m.name for m in found] != [*small, *(c.member for c in manifest.chunks)]:
+            raise ArchiveRefused("members-disagree", "the members are not those that the manifest names, in its order")
+        if any(by_name[c.member].size != c.size for c in manifest.chunks):
+            raise ArchiveRefused("members-disagree", "a chunk has another size than the manifest says")
+        for name, data in small.items():
+            if by_name[name].size != len(data) or read_member(file, by_name[name]) != data:
+                raise ArchiveRefused("metadata-disagrees", f"{name} does not say what the manifest says")
+    return Package(path, manifest, by_name)
+
+
+def verify(path: str | os.PathLike[str], *, progress: Progress = no_progress) -> Package:
+    """Check every byte of a package file and return it open; nothing is written.
+
+    Raises
+    ------
+    BadInput
+        If the file cannot be read.
+    ArchiveRefused
+        If anything in it differs from what its manifest says.
+    """
+    package = open_package(path)
+    check_project(package.manifest, {f.path: data for f, data in _contents(package, progress) if f.path == FILE})
+    return package
+
+
+def unpack(path: str | os.PathLike[str], target: str | os.PathLike[str], *, progress: Progress = no_progress) -> Path:
+    """Write the files of a package into the new folder `target`, all or none, and return it.
+
+    Raises
+    ------
+    Conflict
+        If `target` exists and is not an empty folder.
+    ArchiveRefused
+        If the package breaks a rule of the format; nothing is left behind.
+    """
+    target = Path(target)
+    if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
+        raise Conflict(f"{target} exists already", hint="name a folder that does not exist")
+    package = verify(path)
+    write_tree(package.manifest, _contents(package, progress), target, read_only=False)
+    return target
+
+
+def check_project(manifest: Manifest, contents: dict[str, bytes]) -> None:
+    """Refuse a manifest that says something else than the ``veda.toml`` in its own tree."""
+    if FILE not in contents:
+        raise ArchiveRefused("no-project-file", f"the package holds no {FILE}")
+    try:
+        project = parse_project(contents[FILE])
+    except BadInput as exc:
+        raise ArchiveRefused("manifest-disagrees", str(exc)) from None
+    facts = manifest.facts
+    said = {**_project_facts(project), "entry_points": dict(project.entry_points)}
+    found = {k: facts.get(k) for k in said} | {"entry_points": {p["name"]: p["target"] for p in facts["entry_points"]}}
+    if said != found:
+        key = next(k for k in said if said[k] != found[k])
+        raise ArchiveRefused("manifest-disagrees", f"the manifest and the package's {FILE} differ in {key}")
+
+
+def _contents(package: Package, progress: Progress) -> Iterator[tuple[FileEntry, bytes]]:
+    return contents(package.manifest, (package.stored(c) for c in package.manifest.chunks), progress)
+
+
+def contents(
+    manifest: Manifest, stored: Iterator[bytes], progress: Progress = no_progress
+) -> Iterator[tuple[FileEntry, bytes]]:
+    """Give each file with its bytes, from its chunks in their order, every digest checked."""
+    groups: dict[int, list[FileEntry]] = {}
+    for file in manifest.files:
+        groups.setdefault(file.chunk, []).append(file)
+    done, total = 0, manifest.size
+    for index, data in enumerate(stored):
+        raw = unpack_chunk(manifest.chunks[index], data)
+        for file, view in split(raw, groups[index]):
+            yield file, bytes(view)
+        done += len(raw)
+        progress(done, total)
+
+
+def _pack_chunks(files: list[SourceFile], spool: BinaryIO, progress: Progress) -> tuple[list[FileEntry], list[Chunk]]:
+    entries: list[FileEntry] = []
+    chunks: dict[str, int] = {}
+    described: list[Chunk] = []
+    done, total = 0, sum(f.size for f in files)
+    groups = list(plan(files))
+    # Two workers: hashing and zstd leave the interpreter lock, and more gain nothing on small machines.
+    with ThreadPoolExecutor(2) as pool:
+        for start in range(0, len(groups), 8):  # a window, so that few packed chunks wait in memory
+            window = groups[start : start + 8]
+            for group, (chunk, stored, found) in zip(window, pool.map(pack_chunk, window), strict=True):
+                if chunk.sha256 not in chunks:
+                    chunks[chunk.sha256] = len(described)
+                    described.append(chunk)
+                    spool.write(stored)
+                number = chunks[chunk.sha256]
+                for file, (sha, offset) in zip(group, found, strict=True):
+                    entries.append(FileEntry(file.path, file.mode, file.size, sha, number, offset))
+                done += chunk.raw_size
+                progress(done, total)
+    return entries, described
+
+
+def _entry_points(project: Project, files: dict[str, SourceFile]) -> list[dict[str, Any]]:
+    root = source_root(list(files))
+
+    def read(path: str) -> bytes | None:
+        file = files.get(root + path)
+        return read_source(file) if file else None
+
+    return [describe(name, target, read) for name, target in project.entry_points.items()]
+
+
+def _facts(
+    project: Project, points: list[dict[str, Any]], entries: list[FileEntry], chunks: list[Chunk], folder: Path
+) -> dict[str, Any]:
+    root = source_root([e.path for e in entries])
+    return {
+        "format": FORMAT,
+        **_project_facts(project),
+        "tag": "any",
+        "entry_points": points,
+        "digest": tree_digest(entries),
+        "files": [asdict(e) for e in entries],
+        "chunks": [asdict(c) for c in chunks],
+        "provenance": {
+            "builder": f"veda {installed_version('jiyuan-veda')}",
+            "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
+            "git_commit": _git_commit(folder),
+            "source_digest": tree_digest(e for e in entries if e.path.startswith(root)),
+        },
+    }
+
+
+def _project_facts(project: Project) -> dict[str, Any]:
+    return {
+        "name": project.name,
+        "version": project.version,
+        "summary": project.summary,
+        "license": project.license,
+        "authors": list(project.authors),
+        "requires": list(project.requires),
+        "requires_python": project.requires_python,
+    }
+
+
+def _git_commit(folder: Path) -> str | None:
+    """Return the commit that the workspace is at, or None where git or a repository is missing."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def _target(folder: Path, out: str | os.PathLike[str] | None, manifest: Manifest) -> Path:
+    name = f"{manifest.stem}-{manifest.facts['tag']}{SUFFIX}"
+    if out is None:
+        return folder / "dist" / name
+    path = Path(out)
+    if path.is_dir():
+        return path / name
+    if path.suffix != SUFFIX:
+        raise BadInput(f"{path} does not end in {SUFFIX}", hint=f"-o {path}{SUFFIX}")
+    return path

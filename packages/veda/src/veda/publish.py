@@ -1,0 +1,196 @@
+"""Register a package here, and push it where others can pull it."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from veda._house.ids import uuid7
+from veda._house.progress import Progress, no_progress
+from veda.chunks import unpack_chunk
+from veda.errors import ArchiveRefused, NotFound, ReleaseExists
+from veda.installed import find_archive, remember_archive
+from veda.manifest import Chunk, Manifest, canonical_json
+from veda.names import Ref, normalise_tag
+from veda.package import SUFFIX, Package, open_package
+from veda.registry import Release, open_registry
+from veda.resolve import find_release
+from veda.store import Store, open_store
+
+_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a store knows of a version: the identity of its content and the blob of its manifest."""
+
+    digest: str
+    manifest: str
+
+    @classmethod
+    def parse(cls, data: bytes) -> Claim:
+        """Parse a claim; raise `ArchiveRefused` if it is none."""
+        try:
+            facts = json.loads(data)
+            claim = cls(facts["digest"], facts["manifest"])
+            valid = claim.digest.startswith("sha256:") and len(bytes.fromhex(claim.digest[7:] + claim.manifest)) == 64
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            valid = False
+        if not valid:
+            raise ArchiveRefused("claim-damaged", "the store's entry of this version cannot be read")
+        return claim
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did: the release, and how many chunks and bytes travelled out of how many."""
+
+    name: str
+    version: str
+    digest: str
+    chunks_sent: int
+    chunks: int
+    bytes_sent: int
+    bytes: int
+
+
+def register(
+    package: Package | str | os.PathLike[str], *, registry: str | None = None, home: Path | str | None = None
+) -> Release:
+    """Write the facts of a package into the registry and return its release; again changes nothing.
+
+    Raises
+    ------
+    ReleaseExists
+        If its name and version belong to other content.
+    ArchiveRefused
+        If the package breaks a rule of the format.
+    """
+    package = package if isinstance(package, Package) else open_package(package)
+    release = release_of(package.manifest)
+    with open_registry(registry, home=home) as catalogue:
+        catalogue.publish(release)
+    remember_archive(package, home)
+    return release
+
+
+def tag(ref: str, name: str, *, registry: str | None = None, home: Path | str | None = None) -> Release:
+    """Point the tag `name` to the release that `ref` means, and return that release."""
+    with open_registry(registry, home=home) as catalogue:
+        release = find_release(Ref.parse(ref), catalogue)
+        catalogue.tag(release.name, normalise_tag(name), release.version)
+    return release
+
+
+def push(
+    package: Package | str | os.PathLike[str],
+    to: str | None = None,
+    *,
+    registry: str | None = None,
+    home: Path | str | None = None,
+    progress: Progress = no_progress,
+) -> Pushed:
+    """Push a package, given as a file or as the reference of a registered release, to a store.
+
+    Chunks that the store lacks go first, then the manifest, then the claim of the version: a
+    reader sees the release whole or not at all, and a push that was cut off is completed by the
+    next.
+
+    Parameters
+    ----------
+    package
+        A `Package`, a path that ends in ``.vedapkg``, or a reference such as ``"momentum@1.2.0"``.
+    to
+        URL of the store, by default the configured one.
+    registry, home
+        Where a reference is looked up.
+    progress
+        Called with the bytes that are in the store and the bytes in all.
+
+    Raises
+    ------
+    ReleaseExists
+        If the store has this version with other content; nothing of it changed.
+    NotFound
+        If the reference, or the file that it was registered from, does not exist.
+    """
+    source = _source(package, registry, home)
+    manifest = source.manifest
+    with open_store(to, home=home) as store:
+        _refuse_taken(store, manifest)
+        sent = _send(store, source, progress)
+        blob = store.put_blob(manifest.to_bytes())
+        claim = {"digest": manifest.digest, "manifest": blob, "nonce": uuid7(), "published_at": _now()}
+        standing = Claim.parse(store.claim(manifest.name, manifest.version, canonical_json(claim)))
+    if standing.digest != manifest.digest:
+        raise ReleaseExists(manifest.name, manifest.version, standing.digest)
+    counts = (len(sent), len(manifest.chunks), sum(c.size for c in sent), sum(c.size for c in manifest.chunks))
+    return Pushed(manifest.name, manifest.version, manifest.digest, *counts)
+
+
+def release_of(manifest: Manifest) -> Release:
+    """Return what a registry keeps of a manifest."""
+    return Release(manifest.name, manifest.version, manifest.digest, manifest.description())
+
+
+def is_file_name(text: str) -> bool:
+    """Tell whether `text` names a package file rather than a release."""
+    return text.endswith(SUFFIX) or os.sep in text
+
+
+def _source(package: Package | str | os.PathLike[str], registry: str | None, home: Path | str | None) -> Package:
+    if not isinstance(package, Package):
+        text = os.fspath(package)
+        if not isinstance(package, str) or is_file_name(text):
+            package = open_package(text)
+        else:
+            with open_registry(registry, home=home) as catalogue:
+                release = find_release(Ref.parse(text), catalogue)
+            found = find_archive(release.digest, home)
+            if found is None:
+                raise NotFound(
+                    f"the file that {release} was registered from is no longer there",
+                    hint=f"veda push path/to/{release.name.replace('-', '_')}-{release.version}-any{SUFFIX}",
+                )
+            package = found
+    return package
+
+
+def _refuse_taken(store: Store, manifest: Manifest) -> None:
+    """Say it before anything travels; the claim itself decides."""
+    try:
+        standing = Claim.parse(store.get_claim(manifest.name, manifest.version))
+    except NotFound:
+        return
+    if standing.digest != manifest.digest:
+        raise ReleaseExists(manifest.name, manifest.version, standing.digest)
+
+
+def _send(store: Store, package: Package, progress: Progress) -> list[Chunk]:
+    def send(chunk: Chunk) -> bool:
+        if store.has_blob(chunk.sha256):
+            return False
+        stored = package.stored(chunk)
+        unpack_chunk(chunk, stored)  # a damaged file must not reach others
+        store.put_blob(stored)
+        return True
+
+    chunks = package.manifest.chunks
+    sent: list[Chunk] = []
+    done, total = 0, sum(c.size for c in chunks)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for start in range(0, len(chunks), 2 * _WORKERS):
+            window = chunks[start : start + 2 * _WORKERS]
+            for chunk, travelled in zip(window, pool.map(send, window), strict=True):
+                sent += [chunk] if travelled else []
+                done += chunk.size
+                progress(done, total)
+    return sent
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,127 @@
+"""Trees of files on disk: written whole or not at all, and compared with their manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from veda._house.files import sync_folder
+from veda.errors import BadInput, Conflict, Damaged
+from veda.manifest import FileEntry, Manifest
+
+_EACH = 64  # files up to which each is fsynced; beyond it one sync of the disk is faster
+
+
+def write_tree(
+    manifest: Manifest, contents: Iterable[tuple[FileEntry, bytes]], target: Path, *, read_only: bool
+) -> None:
+    """Write `contents` into a folder beside `target`, make it durable, and rename it to `target`.
+
+    Raises
+    ------
+    BadInput
+        If the disk does not take it; nothing is left behind.
+    Conflict
+        If `target` came into being meanwhile.
+    """
+    parent = target.absolute().parent
+    building = parent / f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        building.mkdir(mode=0o755)
+        folders = _folders(manifest, building)
+        for file, data in contents:
+            _write(building / file.path, file, data, read_only, sync=len(manifest.files) <= _EACH)
+        if len(manifest.files) > _EACH:
+            os.sync()
+        for folder in reversed(folders):
+            sync_folder(folder)
+        _move(building, target)
+        sync_folder(parent)
+    except OSError as exc:
+        raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def check_tree(manifest: Manifest, folder: Path) -> None:
+    """Compare `folder` with `manifest`, byte for byte; raise `Damaged` with the first difference."""
+    wanted = {f.path: f for f in manifest.files}
+    found = dict(_present(folder))
+    for path in sorted(wanted.keys() ^ found.keys()):
+        raise Damaged(f"{folder}: {path!r} is {'missing' if path in wanted else 'not part of the package'}")
+    for path, entry in wanted.items():
+        info = found[path]
+        mode = "0755" if info.st_mode & stat.S_IXUSR else "0644"
+        if not stat.S_ISREG(info.st_mode) or (info.st_size, mode) != (entry.size, entry.mode):
+            raise Damaged(f"{folder}: {path!r} has another size or mode than the package says")
+        if hashlib.sha256((folder / path).read_bytes()).hexdigest() != entry.sha256:
+            raise Damaged(f"{folder}: the bytes of {path!r} are not those of the package")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock on `path` that the kernel lets go when the process ends, however it ends."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def clear_unfinished(target: Path) -> None:
+    """Remove what killed processes left of `target`; the caller holds its lock."""
+    for stale in target.parent.glob(f".{target.name}.*.tmp"):
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink(missing_ok=True)
+
+
+def _folders(manifest: Manifest, root: Path) -> list[Path]:
+    made = {root: None}
+    for file in manifest.files:
+        for parent in reversed((root / file.path).relative_to(root).parents):
+            made.setdefault(root / parent)
+    for folder in made:
+        if folder != root:
+            folder.mkdir(mode=0o755)
+    return list(made)
+
+
+def _write(path: Path, file: FileEntry, data: bytes, read_only: bool, sync: bool) -> None:
+    mode = int(file.mode, 8) & (0o555 if read_only else 0o777)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(data)
+        os.fchmod(descriptor, mode)  # says it whatever the umask is
+        if sync:
+            out.flush()
+            os.fsync(descriptor)
+
+
+def _move(building: Path, target: Path) -> None:
+    try:
+        building.rename(target)
+    except OSError as exc:
+        if target.is_dir():
+            raise Conflict(f"{target} exists already", hint="name a folder that does not exist") from None
+        raise exc
+
+
+def _present(folder: Path, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
+    for entry in os.scandir(folder):
+        info = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(info.st_mode):
+            yield from _present(Path(entry.path), f"{below}{entry.name}/")
+        else:
+            yield f"{below}{entry.name}", info

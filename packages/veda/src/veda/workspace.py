@@ -1,0 +1,193 @@
+"""A workspace: the folder that a package is packed from, described by its ``veda.toml``."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from veda._house.errors import nearest
+from veda.errors import BadInput
+from veda.names import normalise_name, normalise_version, path_fault, paths_fault
+
+FILE = "veda.toml"
+#: Never packed: what tools leave behind, and earlier packages.
+IGNORED = (
+    ".git",
+    ".hg",
+    ".venv",
+    "__pycache__",
+    "*.pyc",
+    ".*_cache",
+    ".ipynb_checkpoints",
+    "*.egg-info",
+    ".DS_Store",
+    ".*.tmp",
+)
+_PACKAGE_KEYS = ("name", "version", "summary", "license", "authors", "requires", "requires-python", "exclude")
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Project:
+    """What ``veda.toml`` says."""
+
+    name: str
+    version: str
+    summary: str
+    license: str
+    authors: tuple[str, ...]
+    requires: tuple[str, ...]
+    requires_python: str
+    entry_points: Mapping[str, str]
+    exclude: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of the workspace as it will be packed."""
+
+    path: str
+    mode: str
+    size: int
+    source: Path
+
+
+def read_project(folder: Path) -> Project:
+    """Read the ``veda.toml`` of `folder`; raise `BadInput` if there is none or it breaks a rule."""
+    path = folder / FILE
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is not a folder", hint="veda new NAME")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{folder} has no {FILE}, so it is no workspace", hint="veda new NAME") from None
+    except OSError as exc:
+        raise BadInput(f"{path} cannot be read: {exc.strerror}") from None
+    return parse_project(data, str(path))
+
+
+def parse_project(data: bytes, where: str = FILE) -> Project:
+    """Parse the bytes of a ``veda.toml``; `where` is named in messages."""
+    try:
+        document = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
+        raise BadInput(f"{where} cannot be read: {exc}") from None
+    _known(document, ("package", "entry-points"), where, "section")
+    package = document.get("package")
+    if not isinstance(package, dict):
+        raise BadInput(f"{where} has no section [package]", hint="add [package] with name, version and license")
+    _known(package, _PACKAGE_KEYS, where, "key in [package]")
+    points = document.get("entry-points", {})
+    if not isinstance(points, dict) or not points:
+        raise BadInput(
+            f"{where} has no entry point", hint='[entry-points]\ndefault = "module:Class"'.replace("\n", " ")
+        )
+    for name, target in points.items():
+        if not isinstance(target, str) or not _TARGET.fullmatch(target):
+            raise BadInput(f"{where}: entry point {name} is {target!r}", hint='write it as "module:Class"')
+    return Project(
+        name=normalise_name(_text(package, "name", where)),
+        version=normalise_version(_text(package, "version", where)),
+        summary=_line(package, "summary", where),
+        license=_text(package, "license", where),
+        authors=_texts(package, "authors", where),
+        requires=tuple(sorted(_requirement(r, where) for r in _texts(package, "requires", where))),
+        requires_python=_specifier(package.get("requires-python", ">=3.11"), where),
+        entry_points=dict(sorted(points.items())),
+        exclude=_texts(package, "exclude", where),
+    )
+
+
+def source_root(paths: Iterator[str] | list[str]) -> str:
+    """Return the prefix of importable files: ``"src/"`` if there is such a folder, else ``""``."""
+    return "src/" if any(p.startswith("src/") for p in paths) else ""
+
+
+def source_files(folder: Path, project: Project) -> list[SourceFile]:
+    """List what will be packed, in the order of the UTF-8 bytes of the paths.
+
+    Raises
+    ------
+    BadInput
+        If a name is not portable, two names clash, or a file is a link, a device or unreadable.
+    """
+    patterns = (*IGNORED, *project.exclude)
+    found = list(_walk(folder, PurePosixPath(), patterns))
+    found.sort(key=lambda f: f.path.encode("utf-8", "surrogatepass"))
+    fault = next((f for f in map(path_fault, (s.path for s in found)) if f), None)
+    if fault := fault or paths_fault([s.path for s in found]):
+        raise BadInput(f"{folder}: {fault[1]}", hint="rename the file, or name it under exclude in veda.toml")
+    return found
+
+
+def _walk(folder: Path, below: PurePosixPath, patterns: tuple[str, ...]) -> Iterator[SourceFile]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as exc:
+        raise BadInput(f"{folder} cannot be read: {exc.strerror}") from None
+    for entry in entries:
+        path = below / entry.name
+        if any(fnmatch(entry.name, p) or fnmatch(str(path), p) for p in patterns):
+            continue
+        if not below.parts and (entry.name == "dist" or entry.name.endswith(".vedapkg")):
+            continue  # what earlier runs of `veda pack` wrote
+        info = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(info.st_mode):
+            yield from _walk(Path(entry.path), path, patterns)
+        elif stat.S_ISREG(info.st_mode):
+            mode = "0755" if info.st_mode & stat.S_IXUSR else "0644"
+            yield SourceFile(str(path), mode, info.st_size, Path(entry.path))
+        else:
+            kind = "a symbolic link" if stat.S_ISLNK(info.st_mode) else "neither a file nor a folder"
+            raise BadInput(
+                f"{entry.path} is {kind}; a package holds regular files only",
+                hint="put the file itself there, or name it under exclude in veda.toml",
+            )
+
+
+def _known(table: Mapping[str, Any], keys: tuple[str, ...], where: str, what: str) -> None:
+    for key in table:
+        if key not in keys:
+            raise BadInput(f"{where}: unknown {what} {key!r}", hint=nearest(key, keys) or f"known: {', '.join(keys)}")
+
+
+def _text(table: Mapping[str, Any], key: str, where: str) -> str:
+    value = table.get(key)
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise BadInput(f"{where}: [package] needs {key}, a text in one line")
+    return value
+
+
+def _line(table: Mapping[str, Any], key: str, where: str) -> str:
+    return _text(table, key, where) if table.get(key) else ""
+
+
+def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(v, str) and v.isprintable() for v in value):
+        raise BadInput(f"{where}: {key} must be a list of texts")
+    return tuple(value)
+
+
+def _requirement(text: str, where: str) -> str:
+    try:
+        return str(Requirement(text))
+    except InvalidRequirement:
+        raise BadInput(f"{where}: {text!r} is not a requirement", hint='such as "numpy>=1.26"') from None
+
+
+def _specifier(value: object, where: str) -> str:
+    try:
+        return str(SpecifierSet(str(value)))
+    except InvalidSpecifier:
+        raise BadInput(f"{where}: requires-python {value!r} is not a specifier", hint='such as ">=3.11"') from None

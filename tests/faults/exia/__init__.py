@@ -1,0 +1,1 @@
+"""What Exia promises of runs and models that it has acknowledged."""

@@ -1,0 +1,1 @@
+"""What the house promises of every file that it writes."""

@@ -1,0 +1,1 @@
+"""What Ptolemy promises of rows that it has acknowledged."""

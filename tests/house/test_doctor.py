@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import threading
+
+from veda._house.doctor import DEADLINE, Check, examine
+from veda._house.errors import BackendUnavailable
+
+
+def test_each_check_gets_its_own_finding_in_its_place():
+    def refuse():
+        raise BackendUnavailable("nobody listens", hint="start it")
+
+    def fail():
+        raise OSError("broken driver")
+
+    findings = examine([Check("a", "file:a", lambda: "3 packages"), Check("b", "b://", refuse), Check("c", "c", fail)])
+
+    assert [(f.name, f.ok, f.detail, f.hint) for f in findings] == [
+        ("a", True, "3 packages", None),
+        ("b", False, "nobody listens", "start it"),
+        ("c", False, "OSError: broken driver", None),
+    ]
+
+
+def test_a_check_that_hangs_fails_at_the_deadline_and_does_not_hold_up_the_others():
+    never = threading.Event()
+
+    findings = examine([Check("dead", "db://", lambda: str(never.wait())), Check("alive", "a", lambda: "yes")], 0.05)
+
+    never.set()
+    assert [(f.name, f.ok) for f in findings] == [("dead", False), ("alive", True)]
+    assert findings[0].detail == "no answer within 0.05 s"
+    assert findings[0].hint
+
+
+def test_the_deadline_leaves_time_to_answer_within_two_seconds():
+    assert DEADLINE <= 1.5
+
+
+def test_all_checks_share_one_deadline():
+    never = threading.Event()
+    hanging = [Check(str(i), "db://", lambda: str(never.wait())) for i in range(50)]
+
+    findings = examine(hanging, 0.1)  # one after the other would take 5 s
+
+    never.set()
+    assert not any(f.ok for f in findings)
