@@ -201,6 +201,17 @@ def test_what_a_unit_prints_and_logs_goes_to_its_log_and_not_to_stdout(sums, hom
     assert "first is 7" in (home / "logs" / run.run_id / "numbers.log").read_text()
 
 
+ONCE = """
+import pathlib, uuid
+def _once(folder):
+    tries = pathlib.Path(folder)
+    tries.mkdir(exist_ok=True)
+    (tries / uuid.uuid4().hex).touch()
+    if len(list(tries.iterdir())) < 3:
+        raise OSError("not yet")
+"""
+
+
 def test_a_unit_is_tried_again_as_its_file_says(sums, tmp_path):
     sums.unit(
         "double",
@@ -209,11 +220,7 @@ def test_a_unit_is_tried_again_as_its_file_says(sums, tmp_path):
     )
     mark = tmp_path / "tried"
     sums.replace("units.py", "def double(numbers):", f"def double(numbers):\n    _once({str(mark)!r})")
-    sums.replace(
-        "units.py",
-        "import os",
-        "import os, pathlib, uuid\ndef _once(folder):\n    p = pathlib.Path(folder); p.mkdir(exist_ok=True)\n    (p / uuid.uuid4().hex).touch()\n    if len(list(p.iterdir())) < 3: raise OSError('not yet')\n",
-    )
+    sums.replace("units.py", "import os", f"import os\n{ONCE}")
 
     run = kyrios.load_flow(sums).run(workers=1)
 

@@ -188,6 +188,12 @@ def test_names_with_underscores_are_never_queries(api: pt.Api):
             getattr(api, name)
 
 
+def test_the_object_shows_its_store_without_a_password():
+    assert repr(pt.api()) == "ptolemy.api()"
+    assert repr(pt.api(series="arrow:///srv/series")) == "ptolemy.api(series='arrow:///srv/series')"
+    assert "geheim" not in repr(pt.api(series="other://me:geheim@host/series"))
+
+
 def test_many_threads_get_the_same_answer(api: pt.Api):
     expected = api.daily(ts_code="MSFT.US")
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
+from ptolemy._house.backends import BackendURL
 from ptolemy.adjust import Adj, adjust
 from ptolemy.catalogue import interface, interfaces
 from ptolemy.errors import BadInput, UnknownInterface
@@ -235,7 +236,8 @@ class Api:
         return {"_url": self._url, "_series": None}
 
     def __repr__(self) -> str:
-        return "ptolemy.api()" if self._url is None else f"ptolemy.api(series={self._url!r})"
+        # Parsed, for the text of a parsed address never shows its password.
+        return "ptolemy.api()" if self._url is None else f"ptolemy.api(series={str(BackendURL.parse(self._url))!r})"
 
     def _store(self) -> Series:
         if self._series is None:

@@ -61,11 +61,13 @@ class ArrowSeries:
                 raise BadInput(f"{dataset} is kept by the key {', '.join(manifest.key)}, not {', '.join(key)}")
             table = checked(dataset, table, manifest.key)
             news, added = changed(table, self._between(folder, manifest, table), manifest.key)
-            if manifest.versions and not news.num_rows:
-                return manifest.versions[-1]
-            if not news.num_rows:
+            if not manifest.versions and not news.num_rows:
                 raise BadInput(f"{dataset}: there is no row to write")
             try:
+                if not news.num_rows:
+                    # Its writer may have died between renaming the manifest and making the name durable.
+                    sync_folder(folder)
+                    return manifest.versions[-1]
                 _make(folder)
                 self._sweep(folder, manifest)
                 segment = _write_segment(folder / f"{len(manifest.versions) + 1:08d}.arrow", news)
