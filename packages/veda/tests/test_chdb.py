@@ -18,7 +18,19 @@ def test_the_registry_keeps_its_contract_on_a_current_clickhouse(tmp_path):
     contract = Path(__file__).with_name("chdb_contract.py")
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, "-c", os.devnull, contract],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            tmp_path,
+            "-c",
+            os.devnull,
+            contract,
+        ],
         env={**os.environ, "PYTHONPATH": str(installed), "JIYUAN_SERVICES": "off"},
         cwd=tmp_path,
         capture_output=True,

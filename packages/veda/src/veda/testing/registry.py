@@ -142,9 +142,13 @@ class RegistryContract:
     def test_a_search_finds_what_fits_all_that_it_asks_for(
         self, registry: Registry, query: Query, names: list[str]
     ) -> None:
-        registry.publish(_searched("momentum", "动量 of prices", "Ada Li", "lookback", ["signal"], "numpy>=1.26", "01-31"))
         registry.publish(
-            _searched("pairs", "Spread of cointegrated pairs", "Bo", "window", ["hedge", "signal"], "stats.models", "02-01")
+            _searched("momentum", "动量 of prices", "Ada Li", "lookback", ["signal"], "numpy>=1.26", "01-31")
+        )
+        registry.publish(
+            _searched(
+                "pairs", "Spread of cointegrated pairs", "Bo", "window", ["hedge", "signal"], "stats.models", "02-01"
+            )
         )
         registry.tag("momentum", "champion", "1.0")
 
