@@ -25,30 +25,44 @@ from veda.errors import (
     NotFound,
     ReleaseExists,
     UnknownBackend,
+    Untrusted,
     VedaError,
 )
 
 if TYPE_CHECKING:
+    from veda.channels import Channel, promote, read_channel, renew
     from veda.checking import Finding, check
+    from veda.comparing import Difference, diff
     from veda.fetch import Pulled, pull
     from veda.inspecting import inspect
+    from veda.keys import Key, new_key, revoke, trust, trusted
     from veda.loading import LoadedAlgorithm, PackageFacts, load, load_algorithm
     from veda.manifest import Manifest
     from veda.names import Ref
     from veda.package import Package, open_package, pack, unpack, verify
-    from veda.publish import Pushed, push, register, tag
-    from veda.registry import Registry, Release, open_registry
+    from veda.publish import Pushed, push, register
+    from veda.records import history, tag, unyank, update, yank
+    from veda.registry import Event, Query, Registry, Release, open_registry
+    from veda.remote import Probe, probe, register_remote, reindex
     from veda.starting import new_workspace
     from veda.store import Store, open_store
+    from veda.syncing import Synced, sync
+    from veda.upkeep import Collected, Fault, collect, stats, verify_store
 
 __all__ = [
     "ArchiveRefused",
     "BackendUnavailable",
     "BadInput",
+    "Channel",
+    "Collected",
     "ConfigError",
     "Conflict",
     "Damaged",
+    "Difference",
+    "Event",
+    "Fault",
     "Finding",
+    "Key",
     "LoadedAlgorithm",
     "Manifest",
     "MissingExtra",
@@ -57,44 +71,74 @@ __all__ = [
     "NotFound",
     "Package",
     "PackageFacts",
+    "Probe",
     "Pulled",
     "Pushed",
+    "Query",
     "Ref",
     "Registry",
     "Release",
     "ReleaseExists",
     "Store",
+    "Synced",
     "UnknownBackend",
+    "Untrusted",
     "VedaError",
     "check",
+    "collect",
+    "diff",
+    "history",
     "inspect",
     "load",
     "load_algorithm",
+    "new_key",
     "new_workspace",
     "open_package",
     "open_registry",
     "open_store",
     "pack",
+    "probe",
+    "promote",
     "pull",
     "push",
+    "read_channel",
     "register",
+    "register_remote",
+    "reindex",
+    "renew",
+    "revoke",
+    "stats",
+    "sync",
     "tag",
+    "trust",
+    "trusted",
     "unpack",
+    "unyank",
+    "update",
     "verify",
+    "verify_store",
+    "yank",
 ]
 
 _HOMES = {
+    "channels": ("Channel", "promote", "read_channel", "renew"),
     "checking": ("Finding", "check"),
+    "comparing": ("Difference", "diff"),
     "fetch": ("Pulled", "pull"),
     "inspecting": ("inspect",),
+    "keys": ("Key", "new_key", "revoke", "trust", "trusted"),
     "loading": ("LoadedAlgorithm", "PackageFacts", "load", "load_algorithm"),
     "manifest": ("Manifest",),
     "names": ("Ref",),
     "package": ("Package", "open_package", "pack", "unpack", "verify"),
-    "publish": ("Pushed", "push", "register", "tag"),
-    "registry": ("Registry", "Release", "open_registry"),
+    "publish": ("Pushed", "push", "register"),
+    "records": ("history", "tag", "unyank", "update", "yank"),
+    "registry": ("Event", "Query", "Registry", "Release", "open_registry"),
+    "remote": ("Probe", "probe", "register_remote", "reindex"),
     "starting": ("new_workspace",),
     "store": ("Store", "open_store"),
+    "syncing": ("Synced", "sync"),
+    "upkeep": ("Collected", "Fault", "collect", "stats", "verify_store"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -50,6 +50,7 @@ def pull(
     from_: str | None = None,
     *,
     channel: str | None = None,
+    offline: bool = False,
     registry: str | None = None,
     home: Path | str | None = None,
     progress: Progress = no_progress,
@@ -65,6 +66,8 @@ def pull(
         URL of the store, by default the configured one.
     channel
         Take the release that this signed channel of the store names.
+    offline
+        Use what `sync` has fetched into the cache, and no network.
     registry, home
         Where the release is registered and installed.
     progress
@@ -82,6 +85,8 @@ def pull(
         If what the store sent is not what it claimed; nothing is installed.
     """
     wanted = Ref.parse(ref)
+    if offline:
+        from_ = f"file:{(home_folder(home) / 'cache').absolute()}"
     with open_store(from_, home=home) as store, open_registry(registry, home=home) as catalogue:
         if channel:
             version, claim = _in_channel(wanted, store, channel, from_, home)

@@ -205,8 +205,8 @@ def probe(store: str | None = None, *, rounds: int = 20, home: Path | str | None
             try:
                 for kind in (0, 1):
                     mark = opened.read(key)[1] if kind else None
-                    wins = list(pool.map(lambda n: opened.replace(key, b"%d/%d" % (kind, n), mark), range(_WORKERS)))
-                    twice[kind] += wins.count(True) != 1
+                    races = [pool.submit(opened.replace, key, b"%d/%d" % (kind, n), mark) for n in range(_WORKERS)]
+                    twice[kind] += [race.result() for race in races].count(True) != 1
             finally:
                 opened.remove(key)
     return Probe(str(store_url(store, home)), rounds, *twice)
