@@ -31,7 +31,7 @@ def test_a_package_says_what_it_holds(workspace):
     assert point["target"] == "small:Small"
     assert point["summary"] == "Add a number to what comes in."
     assert point["methods"]["signal"] == {
-        "signature": "(self, value: float) -> float",
+        "signature": "(value: float) -> float",
         "summary": "Return `value` plus the step.",
     }
     assert point["parameters"]["properties"] == {"step": {"annotation": "int", "type": "integer", "default": 1}}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from veda._house.command import Command, json_option
@@ -22,11 +20,6 @@ def init(as_json: bool) -> None:
     with open_registry() as registry, open_store():
         releases = len(registry.releases())
     key = signing_key()
-    facts: dict[str, Any] = {
-        "home": str(home()),
-        "registry": str(registry_url()),
-        "store": str(store_url()),
-        "releases": releases,
-    }
-    facts["key"] = key.public.fingerprint if key else None
+    places = {"home": str(home()), "registry": str(registry_url()), "store": str(store_url())}
+    facts = {**places, "key": key.public.fingerprint if key else None, "releases": releases}
     print_record(facts, as_json=as_json)
