@@ -6,16 +6,18 @@ from collections.abc import Iterable
 
 from veda._house.config import Config
 from veda._house.doctor import Check
-from veda.settings import registry_url, store_url
+from veda.settings import index_url, registry_url, store_url
 
 
 def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
     registry, store = config.text("registry"), config.text("store")
-    return [
+    found = [
         Check("registry", str(registry_url(registry)), lambda: _registry(registry)),
         Check("store", str(store_url(store)), lambda: _store(store)),
     ]
+    index = index_url(config.text("index"))
+    return [*found, Check("index", str(index), _index)] if index else found
 
 
 def _registry(url: str) -> str:
@@ -31,3 +33,12 @@ def _store(url: str) -> str:
     with open_store(url) as store:
         store.has_blob("0" * 64)
         return "answers"
+
+
+def _index() -> str:
+    from veda.outbox import Outbox
+    from veda.remote import open_index
+
+    with open_index(), Outbox() as outbox:
+        waiting = len(outbox.waiting())
+    return f"answers; {waiting} announcements wait" if waiting else "answers"

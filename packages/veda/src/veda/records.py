@@ -65,10 +65,11 @@ def history(
     """Return what happened to a package, or to one release of it, the oldest first."""
     ref = Ref.parse(name)
     with open_index() if remote else open_registry(registry, home=home) as catalogue:
+        events = catalogue.events(ref.name)
+        if events and not (ref.version or ref.specifier or ref.tag or ref.digest):
+            return events
         release = find_release(ref, catalogue)
-        events = catalogue.events(release.name)
-    one = bool(ref.version or ref.specifier or ref.tag or ref.digest)
-    return [e for e in events if not one or e.version == release.version]
+    return [e for e in events if e.version == release.version]
 
 
 def notes_of(events: list[Event], version: str) -> dict[str, str]:

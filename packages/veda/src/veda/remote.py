@@ -61,7 +61,7 @@ def open_index() -> Registry:
 
 
 def announce_waiting(store: str | None = None, *, home: Path | str | None = None) -> bool | None:
-    """Tell the index what is due; return True if nothing waits, False if it did not answer, None without an index."""
+    """Tell the index what is due; return True if nothing is due now, False if it did not answer, None without an index."""
     if index_url() is None:
         return None
     shown = str(store_url(store, home))
@@ -73,14 +73,14 @@ def announce_waiting(store: str | None = None, *, home: Path | str | None = None
                     outbox.settle(opened, shown, claimed)
             except BackendUnavailable:
                 return False
-        if not waiting:
+        if not any(w.state == "due" for w in outbox.waiting()):
             return True
         try:
             with open_index() as index:
                 outbox.deliver(index)
         except BackendUnavailable:
             return False
-        return not outbox.waiting()
+        return not any(w.state == "due" for w in outbox.waiting())
 
 
 def register_remote(
