@@ -61,7 +61,7 @@ def open_index() -> Registry:
 
 
 def announce_waiting(store: str | None = None, *, home: Path | str | None = None) -> bool | None:
-    """Tell the index what is due; return True if nothing is due now, False if it did not answer, None without an index."""
+    """Tell the index what is due; return True if nothing is due now, False if something is, None without an index."""
     if index_url() is None:
         return None
     shown = str(store_url(store, home))
