@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
@@ -16,6 +15,7 @@ import zstandard
 
 from veda._house.files import replacing
 from veda._house.progress import Progress, no_progress
+from veda._house.version import installed_version
 from veda.archive import ArchiveWriter, Member, read_directory, read_member
 from veda.chunks import pack_chunk, plan, read_source, split, unpack_chunk
 from veda.errors import ArchiveRefused, BadInput, Conflict
@@ -262,7 +262,7 @@ def _facts(
         "files": [asdict(e) for e in entries],
         "chunks": [asdict(c) for c in chunks],
         "provenance": {
-            "builder": f"veda {installed_version('jiyuan-veda')}",
+            "builder": f"veda {installed_version()}",
             "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
             "git_commit": _git_commit(folder),
             "source_digest": tree_digest(e for e in entries if e.path.startswith(root)),

@@ -15,9 +15,10 @@ import click
 
 from .config import Config, Setting, load_config
 from .doctor import Check, examine
-from .errors import DISTRIBUTION, LIBRARY, LibraryError, nearest
+from .errors import LIBRARY, LibraryError, nearest
 from .output import paint, print_records
 from .progress import Progress, no_progress
+from .version import installed_version
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask before something is destroyed.")
@@ -202,9 +203,7 @@ def _reader_may_leave() -> Iterator[None]:
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        from importlib.metadata import version  # 20 ms to import
-
-        click.echo(f"{LIBRARY}, version {version(DISTRIBUTION)}")
+        click.echo(f"{LIBRARY}, version {installed_version()}")
         ctx.exit()
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from veda._house.command import library_group, run
-from veda.doctor import checks
-from veda.settings import SETTINGS
+from typing import TYPE_CHECKING, Any
+
+from veda._house.version import say_version
+
+if TYPE_CHECKING:
+    from veda._house.command import Group
+
+    root: Group
 
 COMMANDS: dict[str, str] = {
     "channel": "veda.cli.channel:channel",
@@ -35,9 +40,22 @@ COMMANDS: dict[str, str] = {
     "yank": "veda.cli.yank:yank",
 }
 
-root = library_group("Pack algorithms, register them, and move them to every machine.", COMMANDS, SETTINGS, checks)
-
 
 def main() -> None:
     """Run the command line and leave the process."""
-    run(root)
+    if not say_version():
+        from veda._house.command import run
+
+        run(__getattr__("root"))
+
+
+def __getattr__(name: str) -> Any:
+    # Made when first asked for: click takes longer to import than `veda --version` may take.
+    if name != "root":
+        raise AttributeError(f"module 'veda.cli' has no attribute {name!r}")
+    from veda._house.command import library_group
+    from veda.doctor import checks
+    from veda.settings import SETTINGS
+
+    made = library_group("Pack algorithms, register them, and move them to every machine.", COMMANDS, SETTINGS, checks)
+    return globals().setdefault("root", made)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from veda._house.command import Command, json_option, note, progress, yes_option
+from veda._house.command import Command, dry_run_option, json_option, note, progress, yes_option
 from veda._house.output import print_record
 from veda.cli._options import store_option
 
@@ -20,16 +20,19 @@ from veda.cli._options import store_option
 )
 @store_option
 @yes_option
+@dry_run_option
 @json_option
-def gc(keep: int | None, older: float, locks: tuple[Path, ...], store: str | None, yes: bool, as_json: bool) -> None:
-    """Show what of a store nothing needs any more; with --yes remove it.
+def gc(
+    keep: int | None, older: float, locks: tuple[Path, ...], store: str | None, yes: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Show what of a store nothing needs any more; with --yes remove it. Without --yes it is a dry run.
 
     What a tag, a channel, a deployment or a lock names always stays.
     """
     from veda.upkeep import collect
 
     with progress("collecting") as show:
-        done = collect(store, keep=keep, older=older, locks=locks, dry_run=not yes, progress=show)
+        done = collect(store, keep=keep, older=older, locks=locks, dry_run=dry_run or not yes, progress=show)
     print_record(asdict(done), as_json=as_json)
-    if not yes and done.blobs:
+    if not done.done and done.blobs:
         note("nothing was removed; add --yes to remove it")
