@@ -35,6 +35,12 @@ for workspace in sys.argv[2:]:
 """
 
 
+@pytest.fixture(autouse=True)
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everything lie in the user's home, where no signature is asked for."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def workspaces(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Give one workspace of the package for each version."""

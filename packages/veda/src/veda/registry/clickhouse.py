@@ -76,7 +76,8 @@ class ClickhouseRegistry:
                                                   names=_some([r.name for r in releases]))}  # fmt: skip
             new = [r for r in releases if (r.name, r.version) not in there]
             self._add("releases", _release_rows(new))
-            self._append([published(r) for r in new])
+            # All of them: a line that was cut after the releases leaves those without their events.
+            self._append([published(r) for r in releases])
 
     def get(self, name: str, version: str) -> Release:
         """Return one release."""
