@@ -271,3 +271,36 @@ def test_the_time_of_day_is_nowhere_in_a_package(workspace, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 4e9)
 
     assert veda.pack(root).path.read_bytes() == before
+
+
+def test_a_workspace_that_has_not_changed_is_not_packed_again(workspace, monkeypatch):
+    import os
+    import time
+
+    folder = workspace()
+    past = time.time() - 60
+    with monkeypatch.context() as patch:  # time stamps that are old enough to be believed
+        patch.setattr(time, "time_ns", lambda now=time.time_ns(): now + 10**9)
+        first = veda.pack(folder)
+    written = first.path.stat().st_mtime_ns
+
+    assert veda.pack(folder).path.stat().st_mtime_ns == written
+
+    part = folder / "src" / "small" / "parts.py"
+    part.write_text(part.read_text().replace("one", "two"))
+    os.utime(part, (past, past))  # not even an old time stamp hides a change
+    changed = veda.pack(folder)
+    assert changed.digest != first.digest
+
+    changed.path.write_bytes(b"x" * changed.path.stat().st_size)
+    assert veda.pack(folder).digest == changed.digest
+
+
+def test_a_workspace_that_changed_just_now_is_read_again(workspace):
+    folder = workspace()
+    first = veda.pack(folder)
+    part = folder / "src" / "small" / "parts.py"
+
+    part.write_text(part.read_text().replace("one", "two"))
+
+    assert veda.pack(folder).digest != first.digest
