@@ -280,7 +280,8 @@ def test_a_workspace_that_has_not_changed_is_not_packed_again(workspace, monkeyp
     folder = workspace()
     past = time.time() - 60
     with monkeypatch.context() as patch:  # time stamps that are old enough to be believed
-        patch.setattr(time, "time_ns", lambda now=time.time_ns(): now + 10**9)
+        later = time.time_ns() + 10**9
+        patch.setattr(time, "time_ns", lambda: later)
         first = veda.pack(folder)
     written = first.path.stat().st_mtime_ns
 

@@ -16,7 +16,10 @@ store_option = click.option("--store", metavar="URL", help="Store to use instead
 
 def open_catalogue(registry: str | None, remote: bool) -> Registry:
     """Open the team's index, or the registry here."""
-    from veda.registry import open_registry
-    from veda.remote import open_index
+    if remote:
+        from veda.remote import open_index  # with all that it imports, 60 ms that a search here has no use for
 
-    return open_index() if remote else open_registry(registry)
+        return open_index()
+    from veda.registry import open_registry
+
+    return open_registry(registry)
