@@ -13,10 +13,9 @@ one carries the mark of its backend (``@pytest.mark.minio``): the mark is what s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
-
 from tests.services import places
 from tests.services.running import Running, for_mark, given
 from tests.services.table import SERVICES, Service
@@ -78,7 +77,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note which servers a test that ran, and passed, has used."""
     report = yield
     if report.when == "call" and report.passed:

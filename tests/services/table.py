@@ -17,7 +17,8 @@ Source = Literal["debian", "bullseye", "pypi"]
 class Service:
     """One server, or one tool that needs no server.
 
-    `version` holds the arguments that make the program print its version (none: its package says it). `required` says that a run with ``JIYUAN_SERVICES=required`` fails, and names it, where it is missing.
+    `version` holds the arguments that make the program print its version (none: its package says it).
+    `required` says that a run with ``JIYUAN_SERVICES=required`` fails, and names it, where it is missing.
     """
 
     word: str
@@ -34,7 +35,9 @@ class Service:
     @property
     def install(self) -> str:
         """Return what to type where it is missing."""
-        return "scripts/services install" + (f"  (or: apt-get install {self.package})" if self.source == "debian" else "")
+        return "scripts/services install" + (
+            f"  (or: apt-get install {self.package})" if self.source == "debian" else ""
+        )
 
 
 SERVICES: tuple[Service, ...] = (

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.services import places, running
 from tests.services.process import StartFailed
 from tests.services.redis import Redis
@@ -40,7 +39,11 @@ needs_redis = pytest.mark.skipif(
 def holder():
     """Run a process that has started Redis and waits; give it, its folder and Redis's process id."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", HOLDER],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     with process:
         assert process.stdout is not None
