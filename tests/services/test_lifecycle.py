@@ -163,8 +163,23 @@ def test_urls_are_there_before_collection_and_answer_in_a_marked_test(tmp_path):
     assert f"redis {places.version(service('redis'))}" in done.stdout
 
 
+@needs_redis
+def test_a_pytest_inside_a_test_does_not_take_the_outer_ones_urls_for_the_persons(tmp_path):
+    suite = tmp_path / "test_it.py"
+    suite.write_text("import os\ndef test_it():\n    print(os.environ['KYRIOS_TEST_REDIS_URL'])\n")
+    outer = {"KYRIOS_TEST_REDIS_URL": "redis://127.0.0.1:1", "JIYUAN_SERVICES_EXPORTED": "KYRIOS_TEST_REDIS_URL"}
+
+    done = _pytest(str(suite), "-s", JIYUAN_SERVICES="auto", **outer)
+
+    assert done.returncode == 0, done.stdout
+    assert "redis://127.0.0.1:1\n" not in done.stdout
+    assert "services given" not in done.stdout
+
+
 def _pytest(*argv: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if "_TEST_" not in k and k != "JIYUAN_SERVICES"} | variables
+    environment = {
+        k: v for k, v in os.environ.items() if "_TEST_" not in k and not k.startswith("JIYUAN_SERVICES")
+    } | variables
     command = [sys.executable, "-m", "pytest", "-p", "tests.services.plugin", "-p", "no:cacheprovider", *argv]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
