@@ -67,7 +67,6 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Start the servers whose marks the test carries, before any of its fixtures looks for one."""
     running = item.config.stash.get(RUNNING, None)

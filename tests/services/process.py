@@ -133,6 +133,9 @@ class Server(ABC):
         if self._process is not None:
             self._kill_all(_descendants(self._process.pid))
 
+    def clean(self) -> None:
+        """Remove what the ended server has left outside its folder; called after every end."""
+
     def environment(self) -> dict[str, str]:
         """Return the environment of the process: ours, with a home that is the server's own folder."""
         return {**os.environ, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
@@ -198,6 +201,7 @@ class Server(ABC):
         end = time.monotonic() + STOP_SECONDS
         while family & _processes().keys() and time.monotonic() < end:
             time.sleep(PAUSE_SECONDS)
+        self.clean()
 
 
 def remove(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ KEY, SECRET = "jiyuan", "jiyuan-on-loopback"
 
 class Seaweedfs(Server):
     word = "seaweedfs"
+    stop_signal = signal.SIGKILL  # on SIGTERM it waits half a minute for streams between its own parts
     port_names = ("s3", "s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc")
 
     def prepare(self) -> None:
@@ -28,6 +30,8 @@ class Seaweedfs(Server):
         return [
             *(self.program, "server", f"-dir={self.folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
             *(f"-master.port={at['master']}", f"-master.port.grpc={at['master_grpc']}", "-master.telemetry=false"),
+            # The default election lasts 10 s, and a volume that is refused until then asks again only 5 s later.
+            *("-master.electionTimeout=500ms", "-master.heartbeatInterval=100ms"),
             *(f"-volume.port={at['volume']}", f"-volume.port.grpc={at['volume_grpc']}"),
             # A collection takes several volumes at once; the default size would ask for 30 GB each.
             *("-volume.max=50", "-master.volumeSizeLimitMB=64", "-volume.minFreeSpace=0"),
@@ -43,6 +47,12 @@ class Seaweedfs(Server):
             raise wire.NotReady("no writable volume yet")
         wire.http(self.ports["filer"], "POST", "/buckets/jiyuan/", ok=(201, 409))
         wire.http_get(self.port, "/", ok=(200, 403))
+
+    def clean(self) -> None:
+        # It has its parts talk over sockets in /tmp, whatever TMPDIR says, and forgets them when it is killed.
+        for port in self.ports.values():
+            for stale in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                stale.unlink(missing_ok=True)
 
     def url(self, variable: str) -> str:
         return f"minio://{KEY}:{SECRET}@127.0.0.1:{self.port}/jiyuan?secure=false"

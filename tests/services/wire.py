@@ -29,7 +29,7 @@ def http(port: int, method: str, path: str, body: str | None = None, *, ok: tupl
     connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
         headers = {"Content-Type": "application/json"} if body and body[0] in "{[" else {}
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body.encode() if body else None, headers)
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
     finally:
@@ -41,8 +41,9 @@ def http(port: int, method: str, path: str, body: str | None = None, *, ok: tupl
 
 def redis(port: int, *words: str) -> str:
     """Return the first line that Redis answers to one command."""
+    parts = [word.encode() for word in words]
     with _connect(port) as link:
-        link.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
+        link.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
         return link.makefile("rb").readline().decode().strip()
 
 

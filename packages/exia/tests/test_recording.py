@@ -18,6 +18,11 @@ def store():
     store.close()
 
 
+def _log_and_raise(run, error):
+    run.log_metric("ic", 0.03)
+    raise error
+
+
 def test_a_run_records_what_it_was_given_and_what_came_out(store):
     with exia.run("momentum-live", params={"window": 20}, tags={"desk": "alpha"}) as run:
         assert store.get(run.id).status == "running"
@@ -52,9 +57,9 @@ def test_times_are_utc_and_the_id_is_a_uuid7(store):
     ("error", "status"), [(ValueError("no prices"), "failed"), (KeyboardInterrupt(), "interrupted")]
 )
 def test_an_exception_is_recorded_with_its_traceback_and_goes_on(store, error, status):
-    with pytest.raises(type(error)), exia.run("breaks") as run:
-        run.log_metric("ic", 0.03)
-        raise error
+    run = exia.run("breaks")
+    with pytest.raises(type(error)), run:
+        _log_and_raise(run, error)
 
     kept = store.get(run.id)
     assert kept.status == status
@@ -172,11 +177,13 @@ def test_a_store_that_stays_down_is_told_at_flush_and_does_not_hide_the_bodys_er
             raise BackendUnavailable("down for good")
 
     down = Down(BackendURL.parse("sqlite://"))
-    with pytest.raises(ValueError, match="mine") as caught, exia.run("down", store=down, timeout=0.1) as run:
-        run.log_metric("ic", 1.0)
-        with pytest.raises(BackendUnavailable, match="down for good"):
-            run.flush(timeout=0.3)
-        raise ValueError("mine")
+    run = exia.run("down", store=down, timeout=0.1).start()
+    run.log_metric("ic", 1.0)
+    with pytest.raises(BackendUnavailable, match="down for good"):
+        run.flush(timeout=0.3)
+    run = exia.run("down", store=down, timeout=0.1)
+    with pytest.raises(ValueError, match="mine") as caught, run:
+        _log_and_raise(run, ValueError("mine"))
     assert down.get(run.id).status == "failed"
     down.close()
 

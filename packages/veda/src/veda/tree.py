@@ -81,7 +81,10 @@ def locked(path: Path) -> Iterator[None]:
 def clear_unfinished(target: Path) -> None:
     """Remove what killed processes left of `target`; the caller holds its lock."""
     for stale in target.parent.glob(f".{target.name}.*.tmp"):
-        shutil.rmtree(stale, ignore_errors=True)
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink(missing_ok=True)
 
 
 def _folders(manifest: Manifest, root: Path) -> list[Path]:

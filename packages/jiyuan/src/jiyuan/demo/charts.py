@@ -44,7 +44,7 @@ def line_chart(dates: Sequence[str], lines: Sequence[Line], *, log: bool = False
 
 def area_chart(dates: Sequence[str], lines: Sequence[Line]) -> str:
     """Draw drawdowns: values of zero and below, in %, filled up to the zero line."""
-    low = min(min(line.values) for line in lines)
+    low = min(-1.0, *(min(line.values) for line in lines))
     ticks = _ticks(low, 0.0)
     low = min(low, ticks[0])
     height = 190
