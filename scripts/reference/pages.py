@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from scripts.reference import commands, figures, house, names, settings
+from scripts.reference import commands, figures, house, names, servers, settings
 from scripts.reference.markdown import LIBRARIES, NOTICE, page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -33,6 +33,9 @@ def pages() -> dict[Path, str]:
     texts["reference/benchmarks.md"] = figures.benchmarks_page()
     texts["reference/faults.md"] = figures.faults_page()
     texts["reference/imports.md"] = house.imports_page(found)
+    texts["reference/verification.md"] = servers.filled(
+        (DOCS / "reference" / "verification.md").read_text(encoding="utf-8")
+    )
     texts["images/imports.svg"] = house.drawing(found)
     return {DOCS / path: text for path, text in texts.items()}
 

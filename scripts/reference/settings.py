@@ -45,7 +45,7 @@ def settings_section(library: str) -> list[str]:
 
 def backends_section(library: str) -> list[str]:
     """Return the ports of `library` with the URL schemes that they answer to."""
-    project = _project(library)
+    project = project_of(library)
     extras = project.get("optional-dependencies", {})
     rows = []
     for group, entries in sorted(project.get("entry-points", {}).items()):
@@ -85,7 +85,8 @@ def errors_section(library: str) -> list[str]:
     ]
 
 
-def _project(library: str) -> dict[str, Any]:
+def project_of(library: str) -> dict[str, Any]:
+    """Return the table `project` of the library's pyproject.toml."""
     text = (ROOT / "packages" / library / "pyproject.toml").read_text(encoding="utf-8")
     project: dict[str, Any] = tomllib.loads(text)["project"]
     return project
