@@ -1,8 +1,8 @@
-"""What every test run has, one library's as well as all: the table of servers and its summary."""
+"""What every test run has, one library's as well as all: servers for the tests that ask for them."""
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.services.plugin", "tests.servers"]
 
 # A shared machine may take a second for what takes a millisecond elsewhere; that is no defect.
 settings.register_profile("workspace", deadline=None)

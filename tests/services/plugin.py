@@ -16,7 +16,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-
 from tests.services import places
 from tests.services.running import Running, for_mark, given
 from tests.services.table import SERVICES, Service

@@ -183,7 +183,9 @@ class Server(ABC):
             if self._process.poll() is not None:
                 raise StartFailed(f"{self.word} ended with {self._process.returncode}:\n{self._tail()}") from last
             if time.monotonic() > end:
-                raise StartFailed(f"{self.word}: no answer within {START_SECONDS:g} s: {last}\n{self._tail()}") from last
+                raise StartFailed(
+                    f"{self.word}: no answer within {START_SECONDS:g} s: {last}\n{self._tail()}"
+                ) from last
             time.sleep(PAUSE_SECONDS)
 
     def _tail(self) -> str:

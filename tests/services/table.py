@@ -34,7 +34,9 @@ class Service:
     @property
     def install(self) -> str:
         """Return what to type where it is missing."""
-        return "scripts/services install" + (f"  (or: apt-get install {self.package})" if self.source == "debian" else "")
+        return "scripts/services install" + (
+            f"  (or: apt-get install {self.package})" if self.source == "debian" else ""
+        )
 
 
 SERVICES: tuple[Service, ...] = (

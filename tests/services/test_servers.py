@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.services import seaweedfs, wire
 from tests.services.process import Server
 from tests.services.running import Running
@@ -203,9 +202,7 @@ def read_seaweedfs(server: Server) -> str:
 
 def _minio(server: Server):
     minio = pytest.importorskip("minio", reason="needs minio: uv sync --group servers")
-    return minio.Minio(
-        f"127.0.0.1:{server.port}", access_key=seaweedfs.KEY, secret_key=seaweedfs.SECRET, secure=False
-    )
+    return minio.Minio(f"127.0.0.1:{server.port}", access_key=seaweedfs.KEY, secret_key=seaweedfs.SECRET, secure=False)
 
 
 def write_secantusdb(server: Server) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from veda._house.files import sync_folder
-from veda.errors import BadInput, Conflict, Damaged
+from veda.errors import BadInput, Conflict, Damaged, VedaError
 from veda.manifest import FileEntry, Manifest
 
 _EACH = 64  # files up to which each is fsynced; beyond it one sync of the disk is faster
@@ -43,6 +43,8 @@ def write_tree(
             sync_folder(folder)
         _move(building, target)
         sync_folder(parent)
+    except VedaError:  # some of ours are OSErrors too: what `contents` met, not what the disk did
+        raise
     except OSError as exc:
         raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
     finally:
