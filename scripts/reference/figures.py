@@ -45,7 +45,7 @@ def faults_page() -> str:
         NOTICE,
         "",
         "Counted by `make faults`; [how to inject faults](../how-to/inject-faults.md) says what each does. *Lost* is",
-        "how many faults left something that had been acknowledged was gone, torn or doubled.",
+        "how many faults left something that had been acknowledged gone, torn or doubled.",
         "",
     ]
     for library, records in _by_library(_read(FAULTS)):
