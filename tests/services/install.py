@@ -68,7 +68,9 @@ def debian() -> None:
     command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
     command += ["-o", "Dpkg::Options::=--force-confold"]
     if shutil.which("apt-get") is None:
-        raise InstallFailed("debian: there is no apt-get here", f"install {', '.join(wanted)} by your system's own means")
+        raise InstallFailed(
+            "debian: there is no apt-get here", f"install {', '.join(wanted)} by your system's own means"
+        )
     if os.geteuid() != 0:
         typed = " ".join(["sudo", "apt-get", "install", *wanted])
         raise InstallFailed("debian: only root may install packages", f"sudo scripts/services install, or {typed}", 4)

@@ -6,7 +6,6 @@ import importlib
 import re
 
 import pytest
-
 from tests.services.process import Server
 from tests.services.running import for_mark
 from tests.services.table import SERVICES, service

@@ -1,0 +1,1 @@
+"""The documentation: written pages are what the code says, and all of it builds."""
