@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.services import wire
+from tests.services.places import remove_stray
 from tests.services.process import Server
 
 
@@ -38,6 +39,9 @@ class Consul(Server):
         if not wire.json_get(self.port, "/v1/status/leader"):
             raise wire.NotReady("no leader yet")
         wire.http_get(self.port, "/v1/kv/?keys", ok=(200, 404))
+
+    def clean(self) -> None:
+        remove_stray()
 
     def url(self, variable: str) -> str:
         return f"consul://127.0.0.1:{self.port}"

@@ -137,8 +137,9 @@ class Server(ABC):
         """Remove what the ended server has left outside its folder; called after every end."""
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of the process: ours, with a home that is the server's own folder."""
-        return {**os.environ, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        """Return the environment of the process: ours, with a home and a place for stray files in its own folder."""
+        own = str(self.folder)
+        return {**os.environ, "HOME": own, "TMPDIR": own, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
     @property
     def unprivileged(self) -> bool:
