@@ -27,10 +27,17 @@ def _nothing(home: Path) -> Prepared:
     return Prepared()
 
 
+def _momentum(home: Path) -> Prepared:
+    from jiyuan.demo import prepare
+
+    return Prepared(prepare(home, ROOT / "examples"))
+
+
 #: Name of a folder in examples/flows to what must be there before it runs, put below the given empty folder.
 #: A flow that needs data or packages gets its line here; one without a line needs nothing.
 PREPARATIONS: dict[str, Callable[[Path], Prepared]] = {
     "hello": _nothing,
+    "momentum": _momentum,
 }
 
 

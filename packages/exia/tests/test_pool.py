@@ -379,7 +379,7 @@ def test_a_factory_that_raises_reaches_the_borrower_and_frees_the_place():
     factory = Careful(make=ValueError("no licence"))
     with exia.pool(factory, max_size=1) as pool:
         for _ in range(2):
-            with pytest.raises(FactoryError, match="make .* raised ValueError: no licence") as caught:
+            with pytest.raises(FactoryError, match=r"make .* raised ValueError: no licence") as caught:
                 pool.acquire()
             assert isinstance(caught.value.__cause__, ValueError)
 
@@ -424,7 +424,7 @@ def test_a_factory_that_returns_nothing_is_refused():
 def test_an_object_that_fails_to_activate_is_destroyed():
     factory = Careful(activate=ValueError("cold"))
     with exia.pool(factory) as pool:
-        with pytest.raises(FactoryError, match="activate .* cold"):
+        with pytest.raises(FactoryError, match=r"activate .* cold"):
             pool.acquire()
         assert (pool.stats().size, pool.stats().destroyed) == (0, {"activate": 1})
 
@@ -460,8 +460,9 @@ def test_a_failing_destroy_frees_the_place_all_the_same():
 def test_the_factory_decides_what_becomes_of_an_object_after_an_error(verdict, size, verbs):
     factory = Careful(on_error=verdict)
     with exia.pool(factory) as pool:
-        with pytest.raises(ZeroDivisionError), pool.lease():
-            factory.asked.clear()
+        lease = pool.acquire()
+        factory.asked.clear()
+        with pytest.raises(ZeroDivisionError), lease:
             _ = 1 / 0
 
         assert pool.stats().size == size
@@ -626,6 +627,20 @@ def test_a_type_error_from_inside_a_method_stays_what_it_is():
 def test_limits_that_make_no_sense_are_refused(options):
     with pytest.raises(BadInput):
         exia.pool(Engine, **options)
+
+
+def test_objects_are_made_with_params():
+    with exia.pool(statistics.NormalDist, params={"mu": 3}) as pool, pool.lease() as normal:
+        assert normal.mean == 3
+
+
+def test_params_that_the_target_does_not_take_are_refused_before_the_first_lease():
+    with pytest.raises(WrongArguments, match="unexpected keyword argument 'mean'"):
+        exia.pool(statistics.NormalDist, params={"mean": 3})
+    with pytest.raises(BadInput, match="params are for a class"):
+        exia.pool(Careful(), params={"mu": 3})
+    with pytest.raises(PoolNotFound):
+        exia.get_pool("NormalDist")
 
 
 @pytest.mark.parametrize("target", [None, 3, Engine()])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import random
 import sys
 import threading
@@ -199,10 +201,8 @@ def test_callers_interrupted_at_any_instruction_lose_no_object(fast_switches, ca
 
         def guarded():
             while not stop.is_set():
-                try:
+                with contextlib.suppress(Cancelled):
                     work()
-                except Cancelled:
-                    pass
 
         threads = [threading.Thread(target=guarded, daemon=True) for _ in range(6)]
         for thread in threads:
@@ -249,3 +249,34 @@ def test_eight_threads_on_four_objects_are_served_alike():
 
     jain = sum(shares) ** 2 / (8 * sum(s * s for s in shares))
     assert jain >= 0.98, shares
+
+
+def test_a_lease_that_the_garbage_collector_ends_in_the_midst_of_another_comes_back():
+    def holding(pool):
+        with pool.lease():
+            yield
+
+    def drop_one(pool):
+        generator = holding(pool)
+        next(generator)
+        cycle = [generator]
+        cycle.append(cycle)
+
+    before = gc.get_threshold()
+    try:
+        # At each of these thresholds the collector strikes at another instruction of what follows.
+        for threshold in range(1, 60):
+            with exia.pool(Owned, max_size=3) as pool:
+                gc.set_threshold(0)
+                drop_one(pool)
+                gc.set_threshold(threshold)
+                pool.acquire().release()
+                leases = [pool.acquire(), pool.acquire()]
+                pool.clear()
+                for lease in leases:
+                    lease.release()
+                gc.set_threshold(0)
+                gc.collect()
+                all_home(pool)
+    finally:
+        gc.set_threshold(*before)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import math
 import re
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -16,6 +19,11 @@ def store():
     store = exia.open_runs()
     yield store
     store.close()
+
+
+def _log_and_raise(run, error):
+    run.log_metric("ic", 0.03)
+    raise error
 
 
 def test_a_run_records_what_it_was_given_and_what_came_out(store):
@@ -52,9 +60,9 @@ def test_times_are_utc_and_the_id_is_a_uuid7(store):
     ("error", "status"), [(ValueError("no prices"), "failed"), (KeyboardInterrupt(), "interrupted")]
 )
 def test_an_exception_is_recorded_with_its_traceback_and_goes_on(store, error, status):
-    with pytest.raises(type(error)), exia.run("breaks") as run:
-        run.log_metric("ic", 0.03)
-        raise error
+    run = exia.run("breaks")
+    with pytest.raises(type(error)), run:
+        _log_and_raise(run, error)
 
     kept = store.get(run.id)
     assert kept.status == status
@@ -172,12 +180,36 @@ def test_a_store_that_stays_down_is_told_at_flush_and_does_not_hide_the_bodys_er
             raise BackendUnavailable("down for good")
 
     down = Down(BackendURL.parse("sqlite://"))
-    with pytest.raises(ValueError, match="mine") as caught, exia.run("down", store=down, timeout=0.1) as run:
-        run.log_metric("ic", 1.0)
-        with pytest.raises(BackendUnavailable, match="down for good"):
-            run.flush(timeout=0.3)
-        raise ValueError("mine")
+    run = exia.run("down", store=down, timeout=0.1).start()
+    run.log_metric("ic", 1.0)
+    with pytest.raises(BackendUnavailable, match="down for good"):
+        run.flush(timeout=0.3)
+    run = exia.run("down", store=down, timeout=0.1)
+    with pytest.raises(ValueError, match="mine") as caught, run:
+        _log_and_raise(run, ValueError("mine"))
     assert down.get(run.id).status == "failed"
     down.close()
 
     assert any("could not be closed" in note for note in caught.value.__notes__)
+
+
+_KILLED = """
+import os, signal, exia
+run = exia.run("killed").start()
+for i in range(3_000):
+    run.log_metric("ic", i)
+run.flush()
+run.log_tags({"acknowledged": "yes"})
+print(run.id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_was_acknowledged_outlives_a_kill(store):
+    done = subprocess.run([sys.executable, "-c", _KILLED], capture_output=True, text=True, timeout=60, check=False)
+
+    run_id = done.stdout.strip()
+    assert done.returncode == -signal.SIGKILL
+    assert store.get(run_id).status == "running"
+    assert store.get(run_id).tags == {"acknowledged": "yes"}
+    assert [p.value for p in store.points(run_id, "ic")] == list(range(3_000))

@@ -1,21 +1,37 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from exia.errors import BackendUnavailable, BadInput, UnknownBackend
+from exia.errors import BackendUnavailable, BadInput, MissingExtra, UnknownBackend
 from exia.runs import RunStore, open_runs
 from exia.testing import RunsContract
 from exia.testing.runs import points, record
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "mongodb"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunStore]:
-    store = open_runs(f"sqlite:///{tmp_path / 'here.db'}")
+    store = open_runs(backend_url(request.param, tmp_path))
     yield store
+    for run in store.find(limit=1_000):
+        store.delete(run.id)
     store.close()
+
+
+def backend_url(word: str, tmp_path: Path) -> str:
+    """Return the URL of an empty store; a server's is where EXIA_TEST_<WORD>_URL says."""
+    if word == "sqlite":
+        return f"sqlite:///{tmp_path / 'here.db'}"
+    variable = f"EXIA_TEST_{word.upper()}_URL"
+    url = os.environ.get(variable)
+    if not url:
+        pytest.skip(f"set {variable} to the URL of a server, such as {word}://127.0.0.1:27017, to run this")
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/exia_test_{os.getpid()}"))
 
 
 class TestRuns(RunsContract):
@@ -69,10 +85,29 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
 
 
 def test_an_unknown_scheme_names_those_that_are_known():
-    with pytest.raises(UnknownBackend, match="known: .*sqlite"):
+    with pytest.raises(UnknownBackend, match=r"known: .*sqlite"):
         open_runs("sqllite://")
 
 
 def test_a_host_makes_no_sense_for_a_file():
     with pytest.raises(BadInput, match="names a host"):
         open_runs("sqlite://db/runs")
+
+
+def test_a_server_that_is_not_there_is_told_within_its_timeout():
+    pytest.importorskip("pymongo", reason="pip install 'jiyuan-exia[mongodb]' to run this")
+
+    with pytest.raises(BackendUnavailable, match=r"mongodb://desk:\*\*\*@127\.0\.0\.1:1/runs did not answer") as caught:
+        open_runs("mongodb://desk:canary@127.0.0.1:1/runs")
+    assert "canary" not in str(caught.value)
+
+
+def test_a_store_without_its_driver_names_the_extra(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pymongo", None)
+    monkeypatch.delitem(sys.modules, "exia.runs.mongodb", raising=False)
+
+    with pytest.raises(MissingExtra) as caught:
+        open_runs("mongodb://127.0.0.1")
+    assert caught.value.hint == "pip install 'jiyuan-exia[mongodb]'"

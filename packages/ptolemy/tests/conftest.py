@@ -56,7 +56,8 @@ def ptolemy(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 def stocks() -> Path:
     """Return the real bars: five US tickers, 12,154 rows."""
     spec = find_spec("bokeh_sampledata")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent / "_data" / "stocks.csv.gz"
 
 

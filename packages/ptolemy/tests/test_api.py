@@ -66,7 +66,9 @@ def test_an_empty_result_keeps_the_columns(api: pt.Api):
     assert list(frame.columns) == DAILY
 
 
-@pytest.mark.parametrize("codes", ["MSFT.US,IBM.US", " msft.us , IBM.US ", ["IBM.US", "MSFT.US"], "IBM.US,,MSFT.US,IBM.US"])
+@pytest.mark.parametrize(
+    "codes", ["MSFT.US,IBM.US", " msft.us , IBM.US ", ["IBM.US", "MSFT.US"], "IBM.US,,MSFT.US,IBM.US"]
+)
 def test_several_codes_come_day_by_day_in_the_order_of_their_names(api: pt.Api, codes: str | list[str]):
     frame = api.daily(ts_code=codes, start_date="20120103", end_date="20120104")
 
@@ -120,7 +122,9 @@ def test_the_factor_is_the_adjusted_close_over_the_close(api: pt.Api):
     assert row["adj_factor"] == pytest.approx(4.186662803811 / 130.31)
 
 
-@pytest.mark.parametrize("day", ["20120103", "2012-01-03", "2012-01-03 09:30:00", date(2012, 1, 3), datetime(2012, 1, 3, 9)])
+@pytest.mark.parametrize(
+    "day", ["20120103", "2012-01-03", "2012-01-03 09:30:00", date(2012, 1, 3), datetime(2012, 1, 3, 9)]
+)
 def test_a_day_may_be_written_in_the_forms_that_clients_send(api: pt.Api, day: object):
     assert len(api.daily(trade_date=day)) == 4
     assert len(api.daily(ts_code="AAPL.US", start_date=day, end_date=day)) == 1
@@ -182,6 +186,12 @@ def test_names_with_underscores_are_never_queries(api: pt.Api):
     for name in ("__setstate_with_cause__", "_repr_html_", "__array_interface__"):
         with pytest.raises(AttributeError):
             getattr(api, name)
+
+
+def test_the_object_shows_its_store_without_a_password():
+    assert repr(pt.api()) == "ptolemy.api()"
+    assert repr(pt.api(series="arrow:///srv/series")) == "ptolemy.api(series='arrow:///srv/series')"
+    assert "geheim" not in repr(pt.api(series="other://me:geheim@host/series"))
 
 
 def test_many_threads_get_the_same_answer(api: pt.Api):

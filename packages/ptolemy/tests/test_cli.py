@@ -253,7 +253,7 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[tuple
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
             found += commands(command, (*path, name))
-        elif command is not None and path[:1] + (name,) != ("completion",):
+        elif command is not None and (*path[:1], name) != ("completion",):
             found.append(((*path, name), command))
     return found
 

@@ -135,7 +135,7 @@ def test_verify_finds_one_changed_byte(url: str, tmp_path: Path):
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
 
-    with open_series(url) as store, pytest.raises(DamagedSeries, match="is not what was written|cannot be read"):
+    with open_series(url) as store, pytest.raises(DamagedSeries, match=r"is not what was written|cannot be read"):
         store.verify("daily")
 
 
@@ -162,8 +162,8 @@ def test_a_store_of_a_newer_format_is_left_alone(url: str, tmp_path: Path):
 # Counts the calls that change what is on the disk, and dies by SIGKILL instead of the n-th.
 DYING_WRITER = """
 import os, signal, sys
+import pyarrow as pa
 from ptolemy.series import open_series
-from ptolemy.testing.series import A1, A2, A3, KEY, bars
 
 url, left = sys.argv[1], int(sys.argv[2])
 
@@ -180,7 +180,9 @@ def dying(name):
 series = open_series(url)
 for name in ("fsync", "replace", "rename"):
     dying(name)
-series.upsert("daily", bars(("A.X", "20240102", 9.0), A2, A3), key=KEY)
+days = ["20240102", "20240103", "20240104"]
+rows = pa.table({"ts_code": ["A.X"] * 3, "trade_date": days, "close": [9.0, 2.0, 3.0]})
+series.upsert("daily", rows, key=("ts_code", "trade_date"))
 print("acknowledged", flush=True)
 """
 
@@ -223,14 +225,15 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one(url: str, tmp_path
 
 FULL_DISK = """
 import resource, sys
+import pyarrow as pa
 from ptolemy.errors import BackendUnavailable
 from ptolemy.series import open_series
-from ptolemy.testing.series import A2, KEY, bars
 
 series = open_series(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 try:
-    series.upsert("daily", bars(A2), key=KEY)
+    rows = pa.table({"ts_code": ["A.X"], "trade_date": ["20240103"], "close": [2.0]})
+    series.upsert("daily", rows, key=("ts_code", "trade_date"))
 except BackendUnavailable as exc:
     print(exc)
 """

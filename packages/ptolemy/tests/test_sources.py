@@ -85,6 +85,10 @@ def test_codes_get_a_prefix_and_a_suffix_and_dates_their_format(mapped):
     assert table.to_pylist() == [{"ts_code": "XA.US", "trade_date": "20240102", "adj_factor": 1.0}]
 
 
+def test_codes_are_kept_in_upper_case(mapped):
+    assert mapped("c,d,f\naapl.us,20240102,1\n", FACTORS + '"f"', "adj_factor")["ts_code"].to_pylist() == ["AAPL.US"]
+
+
 @pytest.mark.parametrize("text", ["", " ", "NaN", "NA", "null", "None"])
 def test_what_stands_for_nothing_is_missing(mapped, text: str):
     assert mapped(f"c,d,f\nA,20240102,{text}\n", FACTORS + '"f"', "adj_factor")["adj_factor"].to_pylist() == [None]
@@ -140,7 +144,10 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path):
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"ts_code,trade_date,adj_factor\nA,20240102,1\nA,20240103\n", "line 3: it has 2 values, the first line names 3"),
+        (
+            b"ts_code,trade_date,adj_factor\nA,20240102,1\nA,20240103\n",
+            "line 3: it has 2 values, the first line names 3",
+        ),
         (b"ts_code,trade_date,adj_factor\nA,20240102,1,9\n", "line 2: it has 4 values, the first line names 3"),
         (b"ts_code,trade_date,adj_factor\nA,20240230,1\n", "line 2, column trade_date: '20240230' is not a date"),
         (b"ts_code,trade_date,adj_factor\nA,2024-01-02,1\n", "line 2, column trade_date: '2024-01-02' is not a date"),

@@ -14,7 +14,8 @@ from tests.faults.tools.volatile import Inode, VolatileDisk
 CALLS = (
     "open", "openat", "creat", "close", "dup", "dup2", "dup3", "fcntl", "chdir",
     "read", "readv", "lseek", "write", "writev", "pwrite64", "pwritev", "sendfile", "copy_file_range",
-    "truncate", "ftruncate", "fallocate", "fsync", "fdatasync", "mmap", "clone", "clone3", "fork", "vfork",
+    "truncate", "ftruncate", "fallocate", "fsync", "fdatasync", "sync", "syncfs", "mmap",
+    "clone", "clone3", "fork", "vfork",
     "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rmdir",
     "mkdir", "mkdirat",
 )  # fmt: skip
@@ -242,6 +243,12 @@ class Replay:
             self.disk.sync(opened.inode)
 
     _do_fdatasync = _do_fsync
+
+    def _do_sync(self, call: Call, files: dict[int, _Open]) -> None:
+        self._changed = True
+        self.disk.sync_all()
+
+    _do_syncfs = _do_sync
 
     def _do_mmap(self, call: Call, files: dict[int, _Open]) -> None:
         flags, protection = call.arguments[3], call.arguments[2]

@@ -167,3 +167,69 @@ def test_the_same_seed_breaks_the_line_at_the_same_bytes(echo: int, faults: Faul
     assert figure.lost == 0
     assert first != other
     assert len({len(got) for got, _ in first}) > 1
+
+
+@contextmanager
+def ledger(known: list[str]) -> Iterator[int]:
+    """Give the port of a server that adds each line it gets to `known` and answers ``done``.
+
+    A line that begins with ``id=`` is added once, however often it comes.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                line, _ = listener.accept()
+                with line, line.makefile("rwb") as file:
+                    try:
+                        text = file.readline().decode()
+                        if text == "stop\n":
+                            return
+                        if text.endswith("\n") and not (text.startswith("id=") and text in known):
+                            known.append(text)
+                        file.write(b"done\n")
+                        file.flush()
+                    except ConnectionError:
+                        continue
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            with socket.create_connection(listener.getsockname()) as line:
+                line.sendall(b"stop\n")
+            thread.join()
+
+
+def add(proxy: FaultProxy, text: str) -> None:
+    """Send `text` again and again until it is acknowledged, as any client that retries does."""
+    for _ in range(50):
+        try:
+            with socket.create_connection((proxy.host, proxy.port), timeout=5) as line:
+                line.sendall(text.encode() + b"\n")
+                if line.makefile("rb").readline() == b"done\n":
+                    return
+        except ConnectionError:
+            continue
+    raise AssertionError("never acknowledged")
+
+
+@pytest.mark.parametrize("with_id", [True, False], ids=["with an id", "without an id"])
+def test_a_reply_that_is_lost_makes_a_retry_count_twice_unless_it_carries_an_id(with_id: bool, faults: Faults):
+    count = faults.count(200) if with_id else 40
+    known: list[str] = []
+
+    with ledger(known) as port, FaultProxy("127.0.0.1", port, seed=3) as proxy:
+        proxy.fault(to_server=Line(reset=(0, 60)), to_client=Line(reset=(0, 9)))
+        for number in range(count):
+            add(proxy, f"id={number}" if with_id else f"{number}")
+
+    doubled = len(known) - len(set(known))
+    if with_id:
+        figure = faults.figure("retry-with-id", "house", "write retried over a line that is reset, with a client's id")
+        for number in range(count):
+            figure.survives(None if known.count(f"id={number}\n") == 1 else f"{number} is not there once")
+        assert figure.lost == 0
+    else:
+        assert doubled > 0

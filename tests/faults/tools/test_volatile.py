@@ -89,6 +89,17 @@ def test_names_in_one_folder_change_in_their_order():
     assert states == {(False, False), (True, False), (True, True)}
 
 
+def test_after_a_sync_of_everything_nothing_is_lost():
+    disk = disk_with()
+    disk.create("/d/g").write(0, b"new")
+    disk.rename("/d/f", "/d/moved")
+    disk.sync_all()
+
+    states = [disk.after_loss(n) for n in range(50)]
+
+    assert states == [{"/d": None, "/d/g": b"new", "/d/moved": b"old"}] * 50
+
+
 def test_the_same_seed_leaves_the_same():
     disk = disk_with()
     for n in range(50):

@@ -109,6 +109,12 @@ class VolatileDisk:
         """Fsync a folder: the names in it are durable."""
         self._settle(self._pending if self.model == "journalled" else [c for c in self._pending if _in(c, folder)])
 
+    def sync_all(self) -> None:
+        """Make everything durable, as ``sync`` does."""
+        for inode in self.names.values():
+            inode.sync()
+        self._settle(self._pending)
+
     def after_loss(self, seed: int | str) -> dict[str, bytes | None]:
         """Return what a power loss now would leave: path to bytes, None for a folder."""
         draw = random.Random(seed)

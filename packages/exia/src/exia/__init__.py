@@ -7,11 +7,18 @@
 0.5
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from exia.errors import ExiaError
-from exia.loading import Loaded, Loader, load
-from exia.pooling import Factory, Lease, Pool, PoolStats, get_pool, pool
-from exia.recording import Run, run
-from exia.runs import RunRecord, RunStore, open_runs
+
+if TYPE_CHECKING:
+    from exia.loading import Loaded, Loader, load
+    from exia.pooling import Factory, Lease, Pool, PoolStats, get_pool, pool
+    from exia.recording import Run, run
+    from exia.runs import RunRecord, RunStore, open_runs
 
 __all__ = [
     "ExiaError",
@@ -30,3 +37,23 @@ __all__ = [
     "pool",
     "run",
 ]
+
+# Imported when first used, so that a command that needs none of them starts at once.
+_HOME = {
+    "exia.loading": ("Loaded", "Loader", "load"),
+    "exia.pooling": ("Factory", "Lease", "Pool", "PoolStats", "get_pool", "pool"),
+    "exia.recording": ("Run", "run"),
+    "exia.runs": ("RunRecord", "RunStore", "open_runs"),
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'exia' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_WHERE[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

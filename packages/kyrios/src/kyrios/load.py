@@ -159,9 +159,9 @@ def _reason(kind: str, error: Any, given: object) -> str:
 _PATTERNS = (
     (r"^[a-z][a-z0-9_]*@", "a unit with its major version, such as adjust@1"),
     (r"^[a-z][a-z0-9_]{", "a name of small letters, digits and _"),
-    (r"^\\d", 'a version in quotes, such as "1.0"'),
-    (r"^\\w+\\.", "a unit and its output, such as ingest.listing"),
-    (r"^[A-Za-z_][\\w.]*:", "module:function, such as units:adjust"),
+    (r"^\d", 'a version in quotes, such as "1.0"'),
+    (r"^\w+\.", "a unit and its output, such as ingest.listing"),
+    (r"^[A-Za-z_][\w.]*:", "module:function, such as units:adjust"),
 )
 
 

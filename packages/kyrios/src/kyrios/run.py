@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kyrios._house.errors import nearest
 from kyrios.data import Data, open_data
 from kyrios.errors import NotFound
 from kyrios.history import Head, open_history
@@ -82,6 +83,11 @@ class Run:
         """Return the table that ``unit.port`` has given; raise `NotFound` if it has not."""
         from kyrios.tables import from_bytes
 
+        unit, _, port = output.partition(".")
+        given = [o["name"] for o in self.task(unit).outputs]
+        if port not in given:
+            hint = nearest(output, [f"{unit}.{name}" for name in given]) or f"kyrios runs show {self.run_id}"
+            raise NotFound(f"the run {self.run_id} has no table {output!r}", hint=hint)
         return from_bytes(self.data.get(f"{self.run_id}/outputs/{output}.arrow"))
 
     @property

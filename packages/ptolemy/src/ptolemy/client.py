@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
+from ptolemy._house.backends import BackendURL
 from ptolemy.adjust import Adj, adjust
 from ptolemy.catalogue import interface, interfaces
 from ptolemy.errors import BadInput, UnknownInterface
@@ -220,13 +220,11 @@ class Api:
             self._series.close()
             self._series = None
 
-    def __getattr__(self, name: str) -> Callable[..., pd.DataFrame]:
-        # Only names of the catalogue are queries: copy and pickle ask for many that are none.
+    def __getattr__(self, name: str) -> NoReturn:
+        # Tushare's client takes every name for a query, so that copy and pickle, which look for many, fail there.
         if name.startswith("_"):
             raise AttributeError(name)
-        if name not in interfaces():
-            raise UnknownInterface(name, [*interfaces(), "pro_bar", "query", "versions", "datasets"])
-        return partial(self.query, name)
+        raise UnknownInterface(name, [*interfaces(), "pro_bar", "query", "versions", "datasets"])
 
     def __enter__(self) -> Self:
         return self
@@ -238,7 +236,8 @@ class Api:
         return {"_url": self._url, "_series": None}
 
     def __repr__(self) -> str:
-        return "ptolemy.api()" if self._url is None else f"ptolemy.api(series={self._url!r})"
+        # Parsed, for the text of a parsed address never shows its password.
+        return "ptolemy.api()" if self._url is None else f"ptolemy.api(series={str(BackendURL.parse(self._url))!r})"
 
     def _store(self) -> Series:
         if self._series is None:

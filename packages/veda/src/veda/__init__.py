@@ -1,9 +1,10 @@
 """veda: pack algorithms into files that cannot change, register them, and move them to every machine.
 
 >>> import veda
->>> package = veda.pack("momentum")                     # doctest: +SKIP
->>> veda.register(package); veda.push("momentum@1.2.0")  # doctest: +SKIP
->>> Momentum = veda.load("momentum@~=1.2")              # doctest: +SKIP
+>>> package = veda.pack("momentum")  # doctest: +SKIP
+>>> release = veda.register(package)  # doctest: +SKIP
+>>> pushed = veda.push("momentum@1.2.0")  # doctest: +SKIP
+>>> Momentum = veda.load("momentum@~=1.2")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from veda.package import Package, open_package, pack, unpack, verify
     from veda.publish import Pushed, push, register, tag
     from veda.registry import Registry, Release, open_registry
+    from veda.starting import new_workspace
     from veda.store import Store, open_store
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "inspect",
     "load",
     "load_algorithm",
+    "new_workspace",
     "open_package",
     "open_registry",
     "open_store",
@@ -90,6 +93,7 @@ _HOMES = {
     "package": ("Package", "open_package", "pack", "unpack", "verify"),
     "publish": ("Pushed", "push", "register", "tag"),
     "registry": ("Registry", "Release", "open_registry"),
+    "starting": ("new_workspace",),
     "store": ("Store", "open_store"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}

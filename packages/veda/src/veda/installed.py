@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from veda._house.files import write_durably
-from veda.errors import ArchiveRefused, BadInput, Conflict, Damaged, NotFound
+from veda.errors import ArchiveRefused, Conflict, Damaged, NotFound, VedaError
 from veda.manifest import FileEntry, Manifest
 from veda.package import Package, check_project, open_package
 from veda.settings import home as home_folder
@@ -71,7 +71,7 @@ def find_archive(digest: str, home: Path | str | None = None) -> Package | None:
     try:
         path = Path(_archive_note(digest, home).read_text(encoding="utf-8").rstrip("\n"))
         package = open_package(path)
-    except (OSError, BadInput, ArchiveRefused):
+    except (OSError, VedaError):
         return None
     return package if package.digest == digest else None
 

@@ -105,7 +105,7 @@ def load_algorithm(
     """Load like `load`, and return the methods and parameters beside the class."""
     with open_registry(registry, home=home) as catalogue:
         release = find_release(Ref.parse(ref), catalogue)
-    tree = ensure_installed(release, home=home)
+    tree = ensure_installed(release, registry=registry, home=home)
     for requirement in release.facts["requires"]:
         _require(requirement, str(release))
     point = _choose(release.facts["entry_points"], entry_point, str(release))
@@ -169,7 +169,7 @@ def _import(tree: Path, digest: str, module: str, release: str) -> ModuleType:
     top = _PREFIX + digest.removeprefix("sha256:")
     with _lock:
         if _finder not in sys.meta_path:
-            sys.meta_path.append(_finder)
+            sys.meta_path.insert(0, _finder)  # before PathFinder, which would find our modules first
         if top not in _finder.roots:
             paths = [str(p.relative_to(tree)) for p in tree.glob("src/*")]
             _finder.roots[top] = tree / source_root(paths)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from veda._house.files import sync_folder
-from veda.errors import BadInput, Conflict, Damaged
+from veda.errors import BadInput, Conflict, Damaged, VedaError
 from veda.manifest import FileEntry, Manifest
 
 _EACH = 64  # files up to which each is fsynced; beyond it one sync of the disk is faster
@@ -43,6 +43,8 @@ def write_tree(
             sync_folder(folder)
         _move(building, target)
         sync_folder(parent)
+    except VedaError:  # some of ours are OSErrors too: what `contents` met, not what the disk did
+        raise
     except OSError as exc:
         raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
     finally:
@@ -81,7 +83,10 @@ def locked(path: Path) -> Iterator[None]:
 def clear_unfinished(target: Path) -> None:
     """Remove what killed processes left of `target`; the caller holds its lock."""
     for stale in target.parent.glob(f".{target.name}.*.tmp"):
-        shutil.rmtree(stale, ignore_errors=True)
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink(missing_ok=True)
 
 
 def _folders(manifest: Manifest, root: Path) -> list[Path]:

@@ -21,7 +21,18 @@ from veda.names import normalise_name, normalise_version, path_fault, paths_faul
 
 FILE = "veda.toml"
 #: Never packed: what tools leave behind, and earlier packages.
-IGNORED = (".git", ".hg", ".venv", "__pycache__", "*.pyc", ".*_cache", ".ipynb_checkpoints", "*.egg-info", ".DS_Store")
+IGNORED = (
+    ".git",
+    ".hg",
+    ".venv",
+    "__pycache__",
+    "*.pyc",
+    ".*_cache",
+    ".ipynb_checkpoints",
+    "*.egg-info",
+    ".DS_Store",
+    ".*.tmp",
+)
 _PACKAGE_KEYS = ("name", "version", "summary", "license", "authors", "requires", "requires-python", "exclude")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 

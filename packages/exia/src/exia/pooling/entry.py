@@ -23,7 +23,7 @@ class Entry(Generic[T]):
     is for one ``with`` statement; to keep a lease, or to pass it on, take ``pool.acquire()``.
     """
 
-    __slots__ = ("_generation", "_pool", "_taken", "expires", "object", "since", "uses")
+    __slots__ = ("_generation", "_held", "_pool", "expires", "object", "since", "uses")
 
     def __init__(self, pool: Places[T], generation: int) -> None:
         self.object: T = EMPTY
@@ -32,29 +32,31 @@ class Entry(Generic[T]):
         self.since = 0.0  #: Monotonic second of the last lease or return, where the pool needs it.
         self._pool = cast("Pool[T]", pool)
         self._generation = generation
-        self._taken = False
+        self._held: int | None = None  # the generation that it was leased in, while it is
 
     def __enter__(self) -> T:
-        if not self._taken:
+        if self._held is None:
             raise _returned(self._pool)
         return self.object
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._taken:
-            raise _returned(self._pool)
-        self._taken = False
-        self.uses += 1
         pool = self._pool
-        if error is None and self._generation == pool._gate:
+        if error is None and self._held is pool._gate:
+            self._held = None
+            self.uses += 1
             put = pool._put
             put(self)
             # Push first, look for waiters second: a waiter registers first and looks at the idle
             # objects second, so one of the two sees the other.
             if pool._waiters:
                 pool._serve()
+        elif self._held is None:
+            raise _returned(pool)
         else:
+            self._held = None
+            self.uses += 1
             pool._give(self, error)
 
 

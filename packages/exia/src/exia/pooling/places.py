@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable
 from time import monotonic
@@ -21,12 +22,15 @@ _log = logging.getLogger("exia")
 SLOW = -1  #: A gate that no entry's generation equals.
 
 
-class Places(Generic[T]):
+class Places(ABC, Generic[T]):
     """At most ``max_size`` entries; a free one goes to the oldest waiter and to nobody else.
 
     Lock-free: ``_take`` and ``_put`` on the idle deque while nobody waits. Whoever puts looks for
     waiters afterwards, and whoever waits queues first and looks at the deque afterwards, so that
     one of the two sees the other. All else happens under the lock, and no factory verb ever does.
+
+    The garbage collector may end a generator that holds a lease, in the midst of this thread's own
+    bookkeeping. Such a return only notes itself in ``_orphans``, and `_tend` does it a moment later.
     """
 
     __slots__ = (
@@ -42,6 +46,7 @@ class Places(Generic[T]):
         "_idle",
         "_limits",
         "_lock",
+        "_orphans",
         "_put",
         "_refused",
         "_retired",
@@ -62,7 +67,8 @@ class Places(Generic[T]):
         self._retired = self._created = self._timeouts = self._refused = 0
         self._destroyed: Counter[str] = Counter()
         self._closed = ""  # why, once it is
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._orphans: deque[tuple[Entry[T] | None, BaseException | None]] = deque()
         self._waiters: deque[Waiter] = deque()
         self._entries: list[Entry[T]] = []
         self._empty = threading.Event()
@@ -85,6 +91,7 @@ class Places(Generic[T]):
                     raise PoolBusy(f"pool {self.name!r} is busy: {self._state()}", hint="raise max_size or max_waiting")
                 self._waiters.append(waiter)
                 self._match()
+            self._tend()
             while not waiter.wait(deadline):
                 self._reclaim()
                 self._give_up(waiter, deadline, limit)
@@ -121,16 +128,41 @@ class Places(Generic[T]):
                 self._put(entry)
             self._match()
             self._note_empty()
+        self._tend()
         if self._closed:
             self._drop_idle("close")
 
     def _serve(self) -> None:
         """Hand idle objects to those who wait."""
-        if self._closed:
+        if self._owned():
+            self._orphans.append((None, None))
+        elif self._closed:
             self._drop_idle("close")
-            return
-        with self._lock:
-            self._match()
+        else:
+            with self._lock:
+                self._match()
+            self._tend()
+
+    def _owned(self) -> bool:
+        """Tell whether this thread is in the midst of its own bookkeeping."""
+        owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # as threading.Condition asks it
+        return owned
+
+    def _tend(self) -> None:
+        """Do what finalizers had to put off."""
+        while self._orphans and not self._owned():
+            try:
+                entry, error = self._orphans.popleft()
+            except IndexError:
+                return
+            if entry is None:
+                self._serve()
+            else:
+                self._give(entry, error)
+
+    @abstractmethod
+    def _give(self, entry: Entry[T], error: BaseException | None) -> None:
+        """Take `entry` back the long way."""
 
     def _match(self) -> None:
         """Give what is free to the oldest waiters; the lock is held."""
@@ -175,6 +207,7 @@ class Places(Generic[T]):
             self._regate()
             self._match()
             self._note_empty()
+        self._tend()
 
     def _drop_idle(self, cause: str) -> int:
         dropped = 0

@@ -105,8 +105,10 @@ class Pool(Places[T]):
                 entry = take()
             except IndexError:
                 return self._obtain(timeout)
-            if entry._generation == self._gate:
-                entry._taken = True
+            gate = self._gate
+            # The same int object, not only the same number: _regate passes it on, and `is` is quicker.
+            if entry._generation is gate:
+                entry._held = gate
                 return entry
             return self._obtain(timeout, entry)
         return self._obtain(timeout)
@@ -157,6 +159,7 @@ class Pool(Places[T]):
     def stats(self) -> PoolStats:
         """Return what the pool holds and what it has done."""
         self._reclaim()
+        self._tend()
         with self._lock:
             idle = len(self._idle)
             size = len(self._entries)
@@ -231,12 +234,13 @@ class Pool(Places[T]):
             if self._ready(entry):
                 break
             entry = None
+        self._tend()
         entry.since = 0.0
         if self._limits.sample and next(self._ticket) % self._limits.sample == 0:
             entry.since = monotonic()
             with self._lock:
                 self._wait.add(entry.since - began)
-        entry._taken = True
+        entry._held = entry._generation
         return entry
 
     def _ready(self, entry: Entry[T]) -> bool:
@@ -277,6 +281,9 @@ class Pool(Places[T]):
         """Take back the long way: judge, tidy, and keep, hand on or destroy."""
         if entry._generation < self._floor:
             return
+        if self._owned():
+            self._orphans.append((entry, error))
+            return
         try:
             if self._limits.sample and entry.since:
                 with self._lock:
@@ -288,17 +295,22 @@ class Pool(Places[T]):
             raise
         if cause is None:
             entry.since = monotonic()
+            most = self._limits.max_idle
+            if most is None or most >= self._limits.max_size:
+                self._put(entry)
+                if self._waiters:
+                    self._serve()
+                return
             with self._lock:
-                most = self._limits.max_idle
-                if self._closed:
-                    cause = "close"
-                elif self._waiters or most is None or len(self._idle) < most:
+                if self._waiters or len(self._idle) < most:
                     self._put(entry)
                     self._match()
-                    return
                 else:
                     cause = "idle"
-        self._discard(entry, cause)
+        if cause is None:
+            self._serve()
+        else:
+            self._discard(entry, cause)
 
     def _discard(self, entry: Entry[T], cause: str) -> None:
         self._destroy(entry, cause)
@@ -337,7 +349,8 @@ class Pool(Places[T]):
         return True
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._orphans.clear()
         self._care.after_fork()
         self._idle.clear()  # the parent owns and destroys them
         self._entries = []

@@ -57,9 +57,9 @@ class RunStore(Protocol):
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Add metrics, and set params and tags; all of it or nothing.
+        """Add metrics, and set params and tags; to repeat a call that failed completes it.
 
-        A point that is there already stays as it is. Raises `RunNotFound`.
+        A point that is there already stays as it is. Raises `RunNotFound`, and then added nothing.
         """
 
     def finish(

@@ -19,6 +19,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -44,6 +45,7 @@ class ArrowSeries:
         self.folder = folder
         self._lock: int | None = None
         self._open: dict[Path, pa.Table] = {}
+        self._writing = Lock()
 
     @classmethod
     def from_url(cls, url: BackendURL) -> ArrowSeries:
@@ -51,26 +53,29 @@ class ArrowSeries:
         return cls(url.file_path(home() / "series"))
 
     def upsert(self, dataset: str, table: pa.Table, *, key: Sequence[str]) -> Version:
-        self._acquire()
-        folder = self._folder(dataset)
-        manifest = read_manifest(folder) or Manifest(dataset, tuple(key))
-        if manifest.key != tuple(key):
-            raise BadInput(f"{dataset} is kept by the key {', '.join(manifest.key)}, not {', '.join(key)}")
-        table = checked(dataset, table, manifest.key)
-        news, added = changed(table, self._between(folder, manifest, table), manifest.key)
-        if manifest.versions and not news.num_rows:
-            return manifest.versions[-1]
-        if not news.num_rows:
-            raise BadInput(f"{dataset}: there is no row to write")
-        try:
-            _make(folder)
-            self._sweep(folder, manifest)
-            segment = _write_segment(folder / f"{len(manifest.versions) + 1:08d}.arrow", news)
-            version = _next_version(manifest, segment, news, added)
-            manifest.grown(version, segment).write(folder)
-        except OSError as exc:
-            raise _not_written(folder, exc) from exc
-        return version
+        with self._writing:
+            self._acquire()
+            folder = self._folder(dataset)
+            manifest = read_manifest(folder) or Manifest(dataset, tuple(key))
+            if manifest.key != tuple(key):
+                raise BadInput(f"{dataset} is kept by the key {', '.join(manifest.key)}, not {', '.join(key)}")
+            table = checked(dataset, table, manifest.key)
+            news, added = changed(table, self._between(folder, manifest, table), manifest.key)
+            if not manifest.versions and not news.num_rows:
+                raise BadInput(f"{dataset}: there is no row to write")
+            try:
+                if not news.num_rows:
+                    # Its writer may have died between renaming the manifest and making the name durable.
+                    sync_folder(folder)
+                    return manifest.versions[-1]
+                _make(folder)
+                self._sweep(folder, manifest)
+                segment = _write_segment(folder / f"{len(manifest.versions) + 1:08d}.arrow", news)
+                version = _next_version(manifest, segment, news, added)
+                manifest.grown(version, segment).write(folder)
+            except OSError as exc:
+                raise _not_written(folder, exc) from exc
+            return version
 
     def read(
         self,

@@ -62,7 +62,9 @@ class _Translation:
             if field.derive:
                 self.done[name] = _rounded(self._derived(field), field.decimals)
             else:
-                self.done[name] = getattr(self, f"_{self.interface.column(name).type}")(field)
+                value = getattr(self, f"_{self.interface.column(name).type}")(field)
+                # Codes are kept in upper case, as requests are read: aapl.us and AAPL.US are one security.
+                self.done[name] = pc.utf8_upper(value) if name in self.interface.key else value
         nulls = {n: pa.nulls(self.raw.num_rows, schema.field(n).type) for n in schema.names if n not in self.done}
         table = pa.table([(self.done | nulls)[n] for n in schema.names], schema=schema)
         origins = {n: f.column or f"{n} (derived)" for n, f in self.fields.items()}

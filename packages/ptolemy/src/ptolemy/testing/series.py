@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -188,6 +189,36 @@ class SeriesContract:
             assert rows(reader.read("daily")) == [A1]
             series.upsert("daily", bars(A2), key=KEY)
             assert rows(reader.read("daily")) == [A1, A2]
+
+    def test_threads_that_write_through_one_handle_lose_nothing(self, series: Series) -> None:
+        days = [f"202401{day:02d}" for day in range(1, 17)]
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda day: series.upsert("daily", bars(("A.X", day, 1.0)), key=KEY), days))
+
+        assert series.read("daily")["trade_date"].to_pylist() == days
+        assert [version.rows for version in series.versions("daily")] == list(range(1, 17))
+
+    def test_a_reader_never_sees_half_of_what_is_written_at_once(
+        self, series: Series, reopened: Callable[[], Series]
+    ) -> None:
+        series.upsert("daily", bars(A1, B1), key=KEY)
+        halves = []
+
+        def write() -> None:
+            for day in range(3, 29):
+                both = bars(("A.X", f"202401{day:02d}", 1.0), ("B.X", f"202401{day:02d}", 1.0))
+                series.upsert("daily", both, key=KEY)
+
+        with reopened() as reader, ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            while not writing.done():
+                codes = reader.read("daily", columns=["ts_code"])["ts_code"].to_pylist()
+                halves += [codes] if codes.count("A.X") != codes.count("B.X") else []
+            writing.result()
+
+            assert not halves
+            assert reader.read("daily").num_rows == 54
 
     def test_rows_that_were_read_stay_readable_after_the_store_is_closed(self, series: Series) -> None:
         series.upsert("daily", bars(A1), key=KEY)

@@ -25,8 +25,10 @@ class FileStore:
     def __init__(self, url: BackendURL) -> None:
         self._root = url.file_path(home() / "store").absolute()
         with self._translated():
-            _make_folder(self._root / "blobs" / "sha256")
-            _make_folder(self._root / "versions")
+            # Folders are made when something is put: a mistyped address must not make any.
+            standing = next(p for p in (self._root, *self._root.parents) if p.exists())
+            if not standing.is_dir():
+                raise NotADirectoryError(20, f"{standing} is not a folder")
 
     def has_blob(self, digest: str) -> bool:
         """Tell whether the file is there."""

@@ -1,0 +1,59 @@
+"""Every block of the README runs, and every command's own example does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from exia.cli import root
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+EXIA = [sys.executable, "-W", "error", "-c", "from exia.cli import main; main()"]
+
+
+def commands(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        found = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+        return [leaf for name, sub in found if sub for leaf in commands(sub, (*path, name))]
+    return [(path, command)]
+
+
+@pytest.mark.parametrize("code", [code for language, code in BLOCKS if language == "python"])
+def test_the_readmes_python_runs(code, tmp_path):
+    (tmp_path / "block.py").write_text(code)
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "block.py"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [line[2:] for language, code in BLOCKS if language == "console" for line in code.splitlines() if "$ exia" in line],
+)
+def test_the_readmes_commands_run(line):
+    done = subprocess.run([*EXIA, *shlex.split(line)[1:]], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize(("path", "command"), commands(root), ids=lambda v: " ".join(v) if isinstance(v, tuple) else "")
+def test_every_command_has_an_example_that_runs(path, command):
+    assert command.epilog
+    example = command.epilog.removeprefix("Example: ")
+    if "$(" in example:  # a line for a shell's own start-up file
+        return
+
+    done = subprocess.run([*EXIA, *shlex.split(example)[1:]], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.stderr, done.returncode) == ("", 0)

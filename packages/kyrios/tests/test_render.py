@@ -1,0 +1,274 @@
+"""Rendered files: stable, plain, safe from hostile values, and never written over a person's edits."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kyrios
+from kyrios.engine import Target, open_engine
+from kyrios.graph import Graph, Task, ordered
+
+HOSTILE = [
+    "'",
+    '"',
+    "\\",
+    "'''",
+    '"""',
+    "a'b\"c",
+    "\n",
+    "\r\n",
+    "\t",
+    "\x00",
+    "\x1b[31m",
+    "\u2028",
+    "\u2029",
+    "\x85",
+    "\ufeff",
+    "{{ 1 }}",
+    "{% raw %}",
+    "{# x #}",
+    "}}",
+    "%}",
+    "${params.x}",
+    "${HOME}",
+    "$(id)",
+    "`id`",
+    "; rm -rf /",
+    "&& id",
+    "| id",
+    "#",
+    "# noqa",
+    "'); import os; os.system('id'); ('",
+    '"); import os; ("',
+    "\\'",
+    '\\"',
+    "\\N{BULLET}",
+    "%s",
+    "{0}",
+    "{x!r}",
+    "f'{1}'",
+    "绩元",
+    "\U0001f600",
+    "\u202e",
+    "__import__('os')",
+    "x.sh",
+    "{{ 7*7 }}.sh",
+    "a.bash",
+    " ",
+    "",
+    "-rf",
+    "--help",
+    "\ud800",
+    "None",
+    "True",
+    "1e999",
+    "0x1",
+    "\\x7b",
+    "<script>",
+    "]]>",
+    "../..",
+]
+
+
+def graph(text: str = "plain") -> Graph:
+    tasks = [
+        Task("first", "first", "1.0", "m:f", summary=text, timeout=60.0),
+        Task("second", "second", "1.0", "m:f", summary=text, after=("first",), retries=2),
+        Task("import_", "second", "1.0", "m:f", after=("first",)),
+    ]
+    return Graph(
+        "flow", "1.0", ordered(tasks), params={"p": text, "q": [text, {"k": text}], "n": 1.5, "none": None},
+        summary=text, owner=text, tags=(text,), cron="0 18 * * 1-5", tz="Asia/Shanghai",
+    )  # fmt: skip
+
+
+def shape(code: str) -> list[str]:
+    return [type(node).__name__ for node in ast.walk(ast.parse(code))]
+
+
+@pytest.mark.parametrize("engine", ["airflow", "local"])
+def test_hostile_values_enter_code_as_literals_only(engine):
+    target = Target("/flows/flow", "kyrios", {"KYRIOS_DATA": "file:///srv"})
+    (plain,) = open_engine(engine).render(graph(), target).values()
+    assert len(HOSTILE) >= 50
+    for value in HOSTILE:
+        hostile = Target(f"/flows/{value}", "kyrios", {"KYRIOS_DATA": f"file:///{value}"})
+        (text,) = open_engine(engine).render(graph(value), hostile).values()
+
+        # An empty owner has a default in its place; everything else keeps the very same nodes.
+        assert shape(text) == shape(plain), value
+        found = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+        assert value in found
+
+
+@pytest.mark.parametrize("value", [v for v in HOSTILE if "\ud800" not in v])
+def test_airflows_own_templates_leave_our_values_as_they_are(value):
+    import jinja2
+
+    from kyrios.engine.airflow import plain
+
+    field = plain(value)
+    assert not field.endswith((".sh", ".bash"))
+    assert jinja2.Environment(keep_trailing_newline=True, newline_sequence="\n").from_string(field).render() in (
+        value,
+        value.replace("\r\n", "\n"),
+    )
+
+
+def test_a_flow_is_rendered_to_the_same_bytes_by_every_process(sums, tmp_path):
+    texts = set()
+    for seed, zone, locale in (
+        ("0", "UTC", "C"),
+        ("1", "Asia/Shanghai", "C.UTF-8"),
+        ("77", "America/New_York", "POSIX"),
+    ):
+        out = tmp_path / seed
+        code = f"import kyrios; kyrios.load_flow({str(sums.folder)!r}).render('airflow', {str(out)!r})"
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale}
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path)
+        texts.add((out / "sums.py").read_bytes())
+    assert len(texts) == 1
+
+
+def test_a_rendered_dag_is_clean_for_ruffs_airflow_rules_and_imports_no_kyrios(sums, tmp_path):
+    (file,) = kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+    path = tmp_path / "dags" / file.name
+    ruff = Path(sys.executable).with_name("ruff")
+    done = subprocess.run(
+        [ruff, "check", "--isolated", "--preview", "--select", "AIR,F,E9", path], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    names = [a.name for n in ast.walk(ast.parse(file.text)) if isinstance(n, ast.Import) for a in n.names]
+    names += [str(n.module) for n in ast.walk(ast.parse(file.text)) if isinstance(n, ast.ImportFrom)]
+    assert not [name for name in names if name.startswith("kyrios")]
+    for word in ("ds }}", "logical_date", "data_interval", "schedule_interval"):
+        assert word not in file.text
+    assert "catchup=False" in file.text
+
+
+def test_a_dag_takes_retries_timeouts_schedule_and_edges_from_the_flow():
+    (text,) = open_engine("airflow").render(graph(), Target("/flows/flow")).values()
+
+    for line in (
+        'schedule="0 18 * * 1-5"',
+        'tz="Asia/Shanghai"',
+        "retries=2",
+        "execution_timeout=timedelta(seconds=60)",
+        "first >> second",
+        "first >> import_",
+        "kyrios run-unit --engine airflow --flow /flows/flow --unit first --digest sha256:",
+    ):
+        assert line in text
+
+
+def test_the_command_that_tasks_call_and_where_they_find_the_flow_can_be_set(sums, tmp_path, monkeypatch):
+    monkeypatch.setenv("KYRIOS_COMMAND", "/opt/units/bin/kyrios")
+    monkeypatch.setenv("KYRIOS_DATA", "file:data")
+    flow = kyrios.load_flow(sums)
+
+    (file,) = flow.render("airflow", tmp_path / "dags", folder="/mnt/flows/sums", params={"first": 9})
+
+    assert "/opt/units/bin/kyrios run-unit --engine airflow --flow /mnt/flows/sums " in file.text
+    assert f'"KYRIOS_DATA": "file://{tmp_path}/data"' in file.text
+    assert '"first": 9' in file.text
+    assert flow.digest in file.text
+
+
+def test_a_password_is_never_written_into_a_file(sums, tmp_path, monkeypatch):
+    monkeypatch.setenv("KYRIOS_HISTORY", "mysql://me:geheim@db/kyrios")
+
+    (file,) = kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+
+    assert "geheim" not in file.text
+    assert "KYRIOS_HISTORY" not in file.text
+
+
+def test_the_rendered_script_of_the_local_engine_runs_the_flow(sums, tmp_path):
+    flow = kyrios.load_flow(sums)
+    command = f"{sys.executable} -c 'from kyrios.cli import main; main()'"
+    flow.render("local", tmp_path / "scripts", command=command, params={"first": 6})
+
+    done = subprocess.run(
+        [sys.executable, tmp_path / "scripts" / "sums.py"],
+        env={**os.environ, "KYRIOS_RUN_ID": "by-script"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    run = kyrios.get_run("by-script")
+    assert run.state == "succeeded"
+    assert run.table("both.sums").to_pydict() == {"n": [24, 28]}
+
+
+def test_a_file_that_was_edited_by_hand_is_not_overwritten(sums, tmp_path):
+    flow, out = kyrios.load_flow(sums), tmp_path / "dags"
+    flow.render("airflow", out)
+    edited = (out / "sums.py").read_text() + "# mine\n"
+    (out / "sums.py").write_text(edited)
+    sums.replace("flow.yaml", "{first: 1}", "{first: 2}")
+
+    with pytest.raises(kyrios.Conflict, match=r"sums\.py was edited by hand"):
+        kyrios.load_flow(sums).render("airflow", out)
+    assert (out / "sums.py").read_text() == edited
+    kyrios.load_flow(sums).render("airflow", out, force=True)
+    assert "# mine" not in (out / "sums.py").read_text()
+
+
+def test_a_file_that_is_not_ours_is_not_overwritten(sums, tmp_path):
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "sums.py").write_text("mine\n")
+
+    with pytest.raises(kyrios.Conflict, match="not Kyrios' own"):
+        kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+    assert [p.name for p in (tmp_path / "dags").iterdir()] == ["sums.py"]
+
+
+def test_two_flows_of_one_name_do_not_take_each_others_file(sums, flow_folder, tmp_path):
+    kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+
+    with pytest.raises(kyrios.Conflict, match="belongs to the flow in"):
+        kyrios.load_flow(flow_folder("other")).render("airflow", tmp_path / "dags")
+
+
+def test_rendering_again_touches_nothing_that_has_not_changed(sums, tmp_path):
+    flow, out = kyrios.load_flow(sums), tmp_path / "dags"
+    flow.render("airflow", out)
+    before = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
+    flow.render("airflow", out)
+
+    assert {p.name: p.stat().st_mtime_ns for p in out.iterdir()} == before
+
+
+def test_check_names_what_is_edited_stale_missing_and_orphaned(sums, flow_folder, tmp_path):
+    from kyrios.render import check
+
+    out = tmp_path / "dags"
+    folders = {name: flow_folder(name) for name in ("edited", "stale", "missing", "orphaned", "good")}
+    for name, folder in folders.items():
+        folder.replace("flow.yaml", "flow: sums", f"flow: {name}")
+        kyrios.load_flow(folder).render("airflow", out)
+    assert check(out) == []
+    (out / "edited.py").write_text("# mine\n")
+    (out / "missing.py").unlink()
+    folders["stale"].replace("flow.yaml", "{first: 1}", "{first: 2}")
+    (folders["orphaned"].folder / "flow.yaml").unlink()
+
+    assert [(f.file, f.kind) for f in check(out)] == [
+        (f"{k}.py", k) for k in ("edited", "missing", "orphaned", "stale")
+    ]
+
+
+def test_a_manifest_that_cannot_be_read_is_named(sums, tmp_path):
+    out = tmp_path / "dags"
+    out.mkdir()
+    (out / ".kyrios.json").write_text("{")
+
+    with pytest.raises(kyrios.BadInput, match="cannot be read"):
+        kyrios.load_flow(sums).render("airflow", out)

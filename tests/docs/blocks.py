@@ -1,0 +1,121 @@
+"""Run the fenced blocks of a Markdown page, so that what the docs show is what happens.
+
+``console`` blocks hold commands after ``$ `` and, below each, what it prints (``...`` stands for anything;
+no output shown means any). ``bash`` blocks are scripts. ``python`` blocks are scripts too, or sessions if they
+begin with ``>>>``. All blocks of a page run in order and share one working folder, one home, the variables that
+a shell block exports, and the folder that it went to. A block is left out if the
+line above it says ``<!-- not run: the reason -->``. Other languages are never run.
+"""
+
+from __future__ import annotations
+
+import doctest
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+RUN = ("console", "bash", "python")
+_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>[\w-]*)[^\n]*$")
+_NOT_RUN = re.compile(r"<!-- not run: (?P<reason>.+?) -->")
+_LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block; `line` is that of its opening fence, counted from 1."""
+
+    language: str
+    text: str
+    line: int
+    not_run: str | None
+
+
+def blocks(page: str) -> list[Block]:
+    """Return the fenced blocks of a page in order."""
+    found = []
+    lines = iter(enumerate(page.splitlines(), 1))
+    above = ""
+    for number, line in lines:
+        if fence := _FENCE.match(line):
+            indent, ticks = fence["indent"], fence["ticks"]
+            body = []
+            for _, inner in lines:
+                if inner.strip() == ticks:
+                    break
+                body.append(inner.removeprefix(indent))
+            marker = _NOT_RUN.search(above)
+            found.append(Block(fence["language"], "\n".join(body), number, marker and marker["reason"]))
+        if line.strip():
+            above = line
+    return found
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Where the blocks of one page run: the folder they begin in, and a file that keeps what they export."""
+
+    folder: Path
+    state: Path
+    env: Mapping[str, str]
+
+    def run(self, block: Block) -> None:
+        """Run one block; raise `AssertionError` with what it printed if it is not as shown."""
+        if block.language == "bash":
+            self._shell(block.text)
+        elif block.language == "console":
+            for command, shown in _commands(block.text):
+                printed = self._shell(command)
+                if shown and not doctest.OutputChecker().check_output(shown, printed, _LOOSE):
+                    raise AssertionError(f"{command}\nshown:\n{shown}\nprinted:\n{printed}")
+        elif block.text.lstrip().startswith(">>>"):
+            self._python(f"import doctest, sys\ntext = {block.text + chr(10)!r}\n{_SESSION}")
+        else:
+            self._python(block.text)
+
+    def _shell(self, script: str) -> str:
+        keep = f'{{ export -p; printf "cd %q\\n" "$PWD"; }} >"{self.state}"'
+        return self._bash(f"set -euo pipefail\n{script}\n{keep}\n")
+
+    def _python(self, script: str) -> None:
+        self._bash('exec python -c "$1"', script)
+
+    def _bash(self, script: str, *words: str) -> str:
+        begin = f'if [ -f "{self.state}" ]; then . "{self.state}"; fi\n'
+        done = subprocess.run(
+            ["bash", "-c", begin + script, "bash", *words],
+            cwd=self.folder,
+            env=dict(self.env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, f"exit code {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+
+_SESSION = """
+test = doctest.DocTestParser().get_doctest(text, {}, "block", None, 0)
+runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+sys.exit(runner.run(test).failed)
+"""
+
+
+def _commands(text: str) -> Iterator[tuple[str, str]]:
+    """Give each command of a console block with the output shown below it."""
+    command: list[str] = []
+    shown: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            if command:
+                yield "\n".join(command), "".join(shown)
+            command, shown = [line[2:]], []
+        elif line.startswith("> ") and command and not shown:
+            command.append(line[2:])
+        else:
+            shown.append(line + "\n")
+    if command:
+        yield "\n".join(command), "".join(shown)

@@ -1,0 +1,1 @@
+"""What Kyrios promises of runs and their outputs."""

@@ -1,0 +1,1 @@
+"""What Veda promises of packages and releases that it has acknowledged."""
