@@ -219,3 +219,23 @@ def test_fresh_secrets_are_written_once_and_for_the_user_alone(tmp_path):
     assert all(len(value) >= 32 for value in values.values())
     assert uuid.UUID(values["CONSUL_TOKEN"])
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+@each_service
+def test_the_reference_names_every_service(name):
+    page = (ROOT / "docs" / "reference" / "services.md").read_text()
+
+    assert f"`{name}`" in page
+
+
+@pytest.mark.parametrize(
+    "profile", sorted({profile for service in SERVICES.values() for profile in service["profiles"]})
+)
+def test_the_reference_says_how_much_memory_a_profile_may_take(profile):
+    page = (ROOT / "docs" / "reference" / "services.md").read_text()
+    stated = re.search(rf"^\| `{profile}` \|.*\| ([\d.]+) GB \|$", page, re.MULTILINE)
+    limits = [s["mem_limit"] for n, s in SERVICES.items() if profile in s["profiles"] and not is_job(n)]
+    megabytes = sum(int(limit[:-1]) * (1024 if limit[-1] == "g" else 1) for limit in limits)
+
+    assert stated
+    assert float(stated.group(1)) == pytest.approx(megabytes / 1024, abs=0.26)

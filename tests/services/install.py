@@ -116,7 +116,7 @@ def consul() -> None:
 
 def pypi() -> None:
     """Make an environment of its own for the stand-ins, exactly those that `requirements.txt` pins by hash."""
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + f"{sys.version} {VENV}".encode()).hexdigest()
     stamp = VENV / "requirements.sha256"
     if stamp.exists() and stamp.read_text() == wanted:
         say("pypi: nothing to do")

@@ -23,9 +23,9 @@ from tests.services.table import SERVICES, Service
 
 MODES = ("auto", "required", "off")
 INHERITED = "JIYUAN_SERVICES_EXPORTED"
-RUNNING: pytest.StashKey[Running] = pytest.StashKey()
-EXERCISED: pytest.StashKey[set[str]] = pytest.StashKey()
-EXPORTED: pytest.StashKey[list[str]] = pytest.StashKey()
+RUNNING = pytest.StashKey[Running]()
+EXERCISED = pytest.StashKey[set[str]]()
+EXPORTED = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for variable in os.environ.pop(INHERITED, "").split():
         os.environ.pop(variable, None)
     config.stash[EXERCISED] = set()
-    config.stash[EXPORTED] = []
+    exported = config.stash[EXPORTED] = list[str]()
     mode = _mode()
     if mode == "off" or config.option.collectonly:
         return
@@ -48,8 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if unset and places.find(row) is not None:
             server = running.server(row.word)
             os.environ.update({variable: server.url(variable) for variable in unset})
-            config.stash[EXPORTED].extend(unset)
-    os.environ[INHERITED] = " ".join(config.stash[EXPORTED])
+            exported.extend(unset)
+    os.environ[INHERITED] = " ".join(exported)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

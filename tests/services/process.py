@@ -137,8 +137,9 @@ class Server(ABC):
         """Remove what the ended server has left outside its folder; called after every end."""
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of the process: ours, with a home that is the server's own folder."""
-        return {**os.environ, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        """Return the environment of the process: ours, with a home and a place for stray files in its own folder."""
+        own = str(self.folder)
+        return {**os.environ, "HOME": own, "TMPDIR": own, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
     @property
     def unprivileged(self) -> bool:
@@ -183,14 +184,8 @@ class Server(ABC):
             if self._process.poll() is not None:
                 raise StartFailed(f"{self.word} ended with {self._process.returncode}:\n{self._tail()}") from last
             if time.monotonic() > end:
-<<<<<<< HEAD
-                raise StartFailed(
-                    f"{self.word}: no answer within {START_SECONDS:g} s: {last}\n{self._tail()}"
-                ) from last
-=======
                 why = f"no answer within {START_SECONDS:g} s: {last}"
                 raise StartFailed(f"{self.word}: {why}\n{self._tail()}") from last
->>>>>>> services
             time.sleep(PAUSE_SECONDS)
 
     def _tail(self) -> str:
