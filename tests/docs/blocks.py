@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RUN = ("console", "bash", "python")
-_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>[\w-]*)[^\n]*$")
+_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>\{[\w-]+\}|[\w-]*)[^\n]*$")
 _NOT_RUN = re.compile(r"<!-- not run: (?P<reason>.+?) -->")
 _LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
