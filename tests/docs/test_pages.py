@@ -63,6 +63,7 @@ def test_every_block_names_its_language_and_every_one_left_out_has_a_reason(page
     for block in blocks(page.read_text(encoding="utf-8")):
         assert block.language, f"line {block.line}: write the language, or text"
         assert block.language not in ("sh", "shell", "py", "zsh"), f"line {block.line}: write bash, console or python"
+        assert block.language != "console" or "$ " in block.text, f"line {block.line}: begin each command with '$ '"
         assert block.not_run is None or len(block.not_run) > 10, f"line {block.line}: say why it is not run"
 
 
