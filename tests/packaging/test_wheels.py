@@ -98,9 +98,9 @@ def test_a_library_alone_works_on_its_embedded_defaults(alone, tmp_path):
 # One thing that each library does on its embedded default, as its README shows it.
 FIRST_USE = {
     "veda": "import veda; print(len(list(veda.open_registry().releases())), 'releases')",
-    "exia": "import exia\nwith exia.pool('python:statistics:NormalDist') as p, p.lease() as normal: print(normal.cdf(0))",
+    "exia": "import exia\nwith exia.pool('python:statistics:NormalDist') as p, p.lease() as n: print(n.cdf(0))",
     "kyrios": "import kyrios; print(len(kyrios.runs()), 'runs')",
-    "ptolemy": "import ptolemy as pt; print(len(pt.api().daily(ts_code='AAPL.US')), 'bars')",
+    "ptolemy": "import ptolemy as pt; print(pt.api().datasets())",
 }
 
 
