@@ -16,11 +16,12 @@ from exia.errors import ExiaError
 
 if TYPE_CHECKING:
     from exia.loading import Loaded, Loader, load
-    from exia.pooling import Factory, Lease, Pool, PoolStats, get_pool, pool
+    from exia.pooling import Event, Factory, Lease, Pool, PoolStats, Swap, get_pool, pool
     from exia.recording import Run, run
     from exia.runs import RunRecord, RunStore, open_runs
 
 __all__ = [
+    "Event",
     "ExiaError",
     "Factory",
     "Lease",
@@ -31,6 +32,7 @@ __all__ = [
     "Run",
     "RunRecord",
     "RunStore",
+    "Swap",
     "get_pool",
     "load",
     "open_runs",
@@ -41,7 +43,7 @@ __all__ = [
 # Imported when first used, so that a command that needs none of them starts at once.
 _HOME = {
     "exia.loading": ("Loaded", "Loader", "load"),
-    "exia.pooling": ("Factory", "Lease", "Pool", "PoolStats", "get_pool", "pool"),
+    "exia.pooling": ("Event", "Factory", "Lease", "Pool", "PoolStats", "Swap", "get_pool", "pool"),
     "exia.recording": ("Run", "run"),
     "exia.runs": ("RunRecord", "RunStore", "open_runs"),
 }

@@ -7,9 +7,11 @@
     ├── PoolBusy               1   too many wait already
     ├── FactoryError           1   the factory raised, or made nothing
     ├── LoadError              1   a ref exists but does not load
+    ├── SwapRefused            1   a new version failed its check; the old one stays
     ├── MethodFailed           1   a command called a method, and that raised
     ├── PoolClosed             5   Conflict: the pool is closed, or was opened before a fork
     ├── PoolExists             5   Conflict: the name is taken
+    ├── SwapUnderWay           5   Conflict: another swap is not decided yet
     ├── LeaseReturned          5   Conflict: the lease was given back before
     ├── RunClosed              5   Conflict: the run is closed
     ├── ForeignLease           2   BadInput: the lease belongs to another pool
@@ -55,6 +57,8 @@ __all__ = [
     "RefNotFound",
     "RunClosed",
     "RunNotFound",
+    "SwapRefused",
+    "SwapUnderWay",
     "UnknownBackend",
     "WrongArguments",
 ]
@@ -118,3 +122,11 @@ class MethodNotFound(NotFound, AttributeError):
 
 class RunNotFound(NotFound):
     """No run has this id."""
+
+
+class SwapRefused(ExiaError):
+    """The new version failed its check; the pool goes on with the old one."""
+
+
+class SwapUnderWay(Conflict):
+    """Another swap of this pool is not decided yet."""

@@ -1,10 +1,25 @@
 """The pool: idle objects in a deque, capacity as entries, direct hand-off to whoever waits longest."""
 
 from exia.pooling.entry import Entry, Lease
+from exia.pooling.events import Event, Listener
 from exia.pooling.factory import Factory, Verdict
 from exia.pooling.named import get_pool
 from exia.pooling.open import pool
 from exia.pooling.pool import Pool
 from exia.pooling.statistics import Histogram, PoolStats
+from exia.pooling.swapping import Swap
 
-__all__ = ["Entry", "Factory", "Histogram", "Lease", "Pool", "PoolStats", "Verdict", "get_pool", "pool"]
+__all__ = [
+    "Entry",
+    "Event",
+    "Factory",
+    "Histogram",
+    "Lease",
+    "Listener",
+    "Pool",
+    "PoolStats",
+    "Swap",
+    "Verdict",
+    "get_pool",
+    "pool",
+]

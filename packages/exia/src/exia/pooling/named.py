@@ -9,6 +9,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from exia._house.errors import nearest
 from exia.errors import PoolExists, PoolNotFound
+from exia.pooling.watchdog import after_fork, guard, unguard
 
 if TYPE_CHECKING:
     from exia.pooling.pool import Pool
@@ -36,6 +37,7 @@ def enroll(pool: Pool[Any], *, chosen: bool) -> None:
         elif chosen:
             raise PoolExists(f"an open pool is called {pool.name!r} already", hint="close it, or choose another name")
         _all.add(pool)
+    guard(pool)
 
 
 def dismiss(pool: Pool[Any]) -> None:
@@ -44,6 +46,7 @@ def dismiss(pool: Pool[Any]) -> None:
         if _named.get(pool.name) is pool:
             del _named[pool.name]
         _all.discard(pool)
+    unguard(pool)
 
 
 def _in_child() -> None:
@@ -51,6 +54,7 @@ def _in_child() -> None:
     _lock = threading.Lock()  # the old one may be held by a thread that this process does not have
     for pool in list(_all):
         pool._after_fork()
+    after_fork()
 
 
 os.register_at_fork(after_in_child=_in_child)

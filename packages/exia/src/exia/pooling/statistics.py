@@ -50,14 +50,20 @@ class PoolStats:
     created
         Objects made since the pool opened.
     destroyed
-        Objects destroyed since then, by cause: ``clear``, ``close``, ``error``, ``idle``, ``lifetime``,
-        ``lost``, ``resize``, ``uses``, or the factory verb that failed.
+        Objects destroyed since then, by cause: ``clear``, ``close``, ``drain``, ``error``, ``evicted``,
+        ``idle``, ``lifetime``, ``lost``, ``params``, ``resize``, ``swap``, ``uses``, or the factory verb
+        that failed.
     timeouts, refused
         Callers who waited in vain, and callers turned away by ``max_waiting``.
     failures
         Exceptions that the factory raised, by verb.
     wait, hold
-        How long callers waited and kept objects, in seconds; None unless the pool samples.
+        How long callers waited and kept objects, in seconds, one lease of ``sample``; None unless
+        the pool samples.
+    version, generation
+        What new leases get.
+    leaked, returned
+        Leases that were reported as leaked, and those of them that came back after all.
     """
 
     name: str
@@ -74,3 +80,7 @@ class PoolStats:
     failures: dict[str, int] = field(default_factory=dict)
     wait: Histogram | None = None
     hold: Histogram | None = None
+    version: str = ""
+    generation: int = 0
+    leaked: int = 0
+    returned: int = 0
