@@ -97,7 +97,7 @@ def test_no_call_is_lost_while_versions_are_swapped(faults: Faults):
 
         def change() -> None:
             nonlocal swaps, refused, undone
-            tick, number = threading.Event(), 0
+            number = 0
             pause = min(0.5, seconds / 30)
             while time.monotonic() < end - 2 * pause:
                 number += 1

@@ -16,7 +16,7 @@ from exia.errors import ExiaError
 
 if TYPE_CHECKING:
     from exia.loading import Loaded, Loader, load
-    from exia.pooling import Event, Factory, Lease, Pool, PoolStats, Swap, get_pool, pool
+    from exia.pooling import Event, Factory, Lease, Pool, PoolStats, Swap, get_pool, pool, prometheus
     from exia.recording import Run, run
     from exia.runs import RunRecord, RunStore, open_runs
 
@@ -37,13 +37,14 @@ __all__ = [
     "load",
     "open_runs",
     "pool",
+    "prometheus",
     "run",
 ]
 
 # Imported when first used, so that a command that needs none of them starts at once.
 _HOME = {
     "exia.loading": ("Loaded", "Loader", "load"),
-    "exia.pooling": ("Event", "Factory", "Lease", "Pool", "PoolStats", "Swap", "get_pool", "pool"),
+    "exia.pooling": ("Event", "Factory", "Lease", "Pool", "PoolStats", "Swap", "get_pool", "pool", "prometheus"),
     "exia.recording": ("Run", "run"),
     "exia.runs": ("RunRecord", "RunStore", "open_runs"),
 }

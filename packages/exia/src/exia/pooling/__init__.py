@@ -2,6 +2,7 @@
 
 from exia.pooling.entry import Entry, Lease
 from exia.pooling.events import Event, Listener
+from exia.pooling.exporting import prometheus
 from exia.pooling.factory import Factory, Verdict
 from exia.pooling.named import get_pool
 from exia.pooling.open import pool
@@ -22,4 +23,5 @@ __all__ = [
     "Verdict",
     "get_pool",
     "pool",
+    "prometheus",
 ]

@@ -26,12 +26,13 @@ _LONG = 0.001
 class Lending(Places[T]):
     """Readies what is lent and judges what comes back; no verb of the factory runs under the lock."""
 
-    __slots__ = ("_floor", "_hold", "_leaks", "_numbers", "_seen", "_swap", "_wait")
+    __slots__ = ("_errors", "_floor", "_hold", "_leaks", "_numbers", "_seen", "_swap", "_wait")
 
     def __init__(self, version: Version[T], failures: Failures, limits: Limits, name: str, params: Any) -> None:
         super().__init__(version, failures, limits, name, params)
         self._floor = 0  # entries of an older generation belong to the process that forked this one
         self._numbers = count(1)
+        self._errors = 0
         self._wait = Histogram()
         self._hold = Histogram()
         self._swap: Swap[T] | None = None
@@ -125,6 +126,7 @@ class Lending(Places[T]):
             if isinstance(error, Exception):
                 with self._lock:
                     version.errors += 1
+                    self._errors += 1
             swap = self._swap
             if swap is not None and version is swap._version and swap.state in ("canary", "watching"):
                 swap._note(error if isinstance(error, Exception) else None)

@@ -62,7 +62,8 @@ class Limits:
             _one_of(self.order, "order", ("lifo", "fifo"))
         for name, verb in _RULES.items():
             rule = getattr(self, name)
-            if rule is not None and not isinstance(rule, str) and not callable(getattr(rule, verb, None)):
+            known = isinstance(rule, str) and name == "order"
+            if rule is not None and not known and not callable(getattr(rule, verb, None)):
                 raise BadInput(f"{name} must be an object with a method {verb}(), not {rule!r}")
 
     @property

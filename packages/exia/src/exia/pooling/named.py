@@ -29,6 +29,12 @@ def get_pool(name: str) -> Pool[Any]:
     return found
 
 
+def open_pools() -> list[Pool[Any]]:
+    """Return the open pools of this process, by name."""
+    with _lock:
+        return sorted((pool for pool in _all if not pool.closed), key=lambda pool: pool.name)
+
+
 def enroll(pool: Pool[Any], *, chosen: bool) -> None:
     """Make `pool` known; a name that nobody chose stays with the pool that has it."""
     with _lock:

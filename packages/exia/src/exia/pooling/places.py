@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from exia.errors import PoolBusy, PoolClosed, PoolTimeout
+from exia.pooling.borrowers import shown
 from exia.pooling.care import Care, Failures
 from exia.pooling.entry import EMPTY, Entry
 from exia.pooling.events import Event, Listener
@@ -290,7 +291,9 @@ class Places(ABC, Generic[T]):
             if entry.object is EMPTY:
                 self._forget(entry, None)
                 continue
-            _log.warning("pool %r: a lease was dropped without a return; its object is destroyed", self.name)
+            by = entry._by
+            who = f", borrowed at {shown(by)[0]}" if by is not None and by[0] == entry.uses and shown(by) else ""
+            _log.warning("pool %r: a lease was dropped without a return%s; its object is destroyed", self.name, who)
             self._destroy(entry, "lost")
 
     def _stale(self, entry: Entry[T]) -> str | None:

@@ -386,6 +386,7 @@ class Pool(Tending[T]):
                 hold=self._hold.copy() if sampled else None,
                 version=self._line.version.label,
                 generation=self._line.generation,
+                errors=self._errors,
                 leaked=self._leaked,
                 returned=self._back,
             )

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,14 +51,39 @@ def figures(pool: Pool[Any]) -> dict[str, Any]:
     return row
 
 
-def shown() -> list[dict[str, Any]]:
-    """Return the pools of all processes that write now, each with its ``pid``, by pid and name."""
-    rows: list[dict[str, Any]] = []
-    for path in sorted(folder().glob("*.json")):
-        try:
-            one = json.loads(path.read_text(encoding="utf-8"))
-            if time.time() - one["time"] <= STALE:
-                rows += [{"pid": one["pid"], "time": one["time"], **row} for row in one["pools"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # half gone, or not ours
-    return sorted(rows, key=lambda row: (row["pid"], row["name"]))
+class Watch:
+    """Looking at the pools of all processes; figures are written from its beginning to its end."""
+
+    def __init__(self) -> None:
+        self._folder = folder()
+        self._mark = self._folder / f"looking-{os.getpid()}"
+
+    def __enter__(self) -> Watch:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._mark.touch()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._mark.unlink(missing_ok=True)
+        if any(self._folder.glob("looking-*")):
+            return  # somebody else still looks
+        for path in self._folder.iterdir():
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # a process wrote once more: the folder goes with the next look
+            self._folder.rmdir()
+
+    def wait(self, timeout: float = 2.5) -> None:
+        """Wait until each process had the time to write once."""
+        time.sleep(timeout)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the pools of all processes that write now, each with its ``pid``, by pid and name."""
+        rows: list[dict[str, Any]] = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                one = json.loads(path.read_text(encoding="utf-8"))
+                if time.time() - one["time"] <= STALE:
+                    rows += [{"pid": one["pid"], "time": one["time"], **row} for row in one["pools"]]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # half gone, or not ours
+        return sorted(rows, key=lambda row: (row["pid"], row["name"]))
