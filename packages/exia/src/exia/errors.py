@@ -8,6 +8,7 @@
     ├── FactoryError           1   the factory raised, or made nothing
     ├── LoadError              1   a ref exists but does not load
     ├── SwapRefused            1   a new version failed its check; the old one stays
+    ├── WorkerDied             1   the process that an object lives in has ended
     ├── MethodFailed           1   a command called a method, and that raised
     ├── PoolClosed             5   Conflict: the pool is closed, or was opened before a fork
     ├── PoolExists             5   Conflict: the name is taken
@@ -60,6 +61,7 @@ __all__ = [
     "SwapRefused",
     "SwapUnderWay",
     "UnknownBackend",
+    "WorkerDied",
     "WrongArguments",
 ]
 
@@ -130,3 +132,7 @@ class SwapRefused(ExiaError):
 
 class SwapUnderWay(Conflict):
     """Another swap of this pool is not decided yet."""
+
+
+class WorkerDied(ExiaError):
+    """The process that a pooled object lives in has ended; the pool makes another."""

@@ -48,7 +48,9 @@ class Factory(Protocol[T_co]):
 class Verbs(Generic[T]):
     """The verbs of one factory, looked up once; an absent one is None."""
 
-    __slots__ = ("activate", "apply_params", "destroy", "make", "on_error", "passivate", "target", "validate")
+    __slots__ = (
+        "activate", "apply_params", "destroy", "direct", "make", "on_error", "passivate", "target", "validate",
+    )  # fmt: skip
 
     def __init__(self, target: Factory[T] | Callable[..., T]) -> None:
         own: Any = None
@@ -63,6 +65,8 @@ class Verbs(Generic[T]):
                 hint="give a ref, a class, a callable without arguments, or a factory with make()",
             )
         self.target = own  #: The factory, or None for a class or callable.
+        #: Whether `make` takes the parameters itself.
+        self.direct = own is None or bool(getattr(own, "made_with_params", False))
         self.activate: Callable[[T], object] | None = getattr(own, "activate", None)
         self.passivate: Callable[[T], object] | None = getattr(own, "passivate", None)
         self.validate: Callable[[T], bool] | None = getattr(own, "validate", None)

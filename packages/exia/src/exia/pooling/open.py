@@ -38,6 +38,7 @@ def pool(
     sample: int = ...,
     fork: ForkPolicy = ...,
     background: bool = ...,
+    process: bool = ...,
 ) -> Pool[Any]: ...
 
 
@@ -64,6 +65,7 @@ def pool(
     sample: int = ...,
     fork: ForkPolicy = ...,
     background: bool = ...,
+    process: bool = ...,
 ) -> Pool[T]: ...
 
 
@@ -89,6 +91,7 @@ def pool(
     sample: int = 1024,
     fork: ForkPolicy = "rebuild",
     background: bool = False,
+    process: bool = False,
 ) -> Pool[Any]:
     """Open a pool of objects.
 
@@ -135,6 +138,9 @@ def pool(
         the idle objects, ``"forbid"`` closes it.
     background
         Make the first `min_idle` objects in the background; `Pool.wait` waits for them.
+    process
+        Let each object live in a process of its own: what is leased stands for it, and its methods
+        are called there. Arguments and results are pickled; arrays above 64 KB go through shared memory.
 
     Raises
     ------
@@ -175,7 +181,7 @@ def pool(
     )
     if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
         raise BadInput(f"a pool cannot be called {name!r}")
-    found = resolved(target)
+    found = resolved(target, process=process)
     return Pool(
         found,
         limits,
@@ -183,4 +189,5 @@ def pool(
         chosen=name is not None,
         params=dict(params) if params else None,
         background=background,
+        process=process,
     )

@@ -38,7 +38,7 @@ class Pool(Tending[T]):
     waiter. No verb of the factory ever runs under a lock.
     """
 
-    __slots__ = ("_checking", "_keeper")
+    __slots__ = ("_checking", "_keeper", "_process")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Pool(Tending[T]):
         chosen: bool = False,
         params: Mapping[str, Any] | None = None,
         background: bool = False,
+        process: bool = False,
     ) -> None:
         failures = Failures()
         care = Care(target.verbs, name, failures)
@@ -58,6 +59,7 @@ class Pool(Tending[T]):
         super().__init__(version, failures, limits, name, params)
         self._keeper: Keeper | None = None
         self._checking = False
+        self._process = process
         enroll(self, chosen=chosen)
         try:
             while not background and limits.min_idle and self._top_up():
@@ -304,7 +306,7 @@ class Pool(Tending[T]):
                 )
             self._checking = True
         try:
-            found = resolved(target)
+            found = resolved(target, process=self._process)
             care = Care(found.verbs, self.name, self._failures)
             wanted = self._line.params if params is None else dict(params)
             if wanted is not None:

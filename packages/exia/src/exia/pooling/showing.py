@@ -72,7 +72,7 @@ class Watch:
         with suppress(OSError):  # a process wrote once more: the folder goes with the next look
             self._folder.rmdir()
 
-    def wait(self, timeout: float = 2.5) -> None:
+    def wait(self, timeout: float = 1.5) -> None:
         """Wait until each process had the time to write once."""
         time.sleep(timeout)
 

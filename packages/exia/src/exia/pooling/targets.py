@@ -23,8 +23,8 @@ class Target(Generic[T]):
     digest: str = ""
 
 
-def resolved(target: str | Callable[..., T] | Factory[T]) -> Target[T]:
-    """Return what `target` names.
+def resolved(target: str | Callable[..., T] | Factory[T], *, process: bool = False) -> Target[T]:
+    """Return what `target` names; with `process`, its objects live in processes of their own.
 
     Raises
     ------
@@ -37,8 +37,21 @@ def resolved(target: str | Callable[..., T] | Factory[T]) -> Target[T]:
         from exia.loading import load
 
         loaded = load(target)
-        verbs: Verbs[Any] = Verbs(loaded.factory)
+        verbs: Verbs[Any] = Verbs(_apart(_pinned(target, loaded.name, loaded.version)) if process else loaded.factory)
         return Target(verbs, loaded.name, f"{loaded.name}@{loaded.version}", loaded.methods, loaded.digest)
-    verbs = Verbs(target)
     name = name_of(target)
-    return Target(verbs, name, name)
+    return Target(Verbs(_apart(target) if process else target), name, name)
+
+
+def _apart(target: Any) -> Any:
+    from exia.pooling.processes import ProcessFactory
+
+    return ProcessFactory(target)
+
+
+def _pinned(ref: str, name: str, version: str) -> str:
+    """Return `ref` as what it was resolved to: a tag may move before the next process loads it."""
+    if ref.startswith("python:"):
+        return ref
+    head, colon, _ = ref.rpartition(":") if not ref.partition("@")[2].startswith("sha256:") else ("", "", "")
+    return f"{head}{colon}{name}@{version}"
