@@ -16,7 +16,7 @@ from exia.errors import ExiaError
 
 if TYPE_CHECKING:
     from exia.loading import Loaded, Loader, load
-    from exia.pooling import Event, Factory, Lease, Pool, PoolStats, Swap, get_pool, pool, prometheus
+    from exia.pooling import Event, Factory, Lease, Pool, PoolStats, Swap, async_pool, get_pool, pool, prometheus
     from exia.recording import Run, run
     from exia.runs import RunRecord, RunStore, open_runs
 
@@ -33,6 +33,7 @@ __all__ = [
     "RunRecord",
     "RunStore",
     "Swap",
+    "async_pool",
     "get_pool",
     "load",
     "open_runs",
@@ -44,7 +45,18 @@ __all__ = [
 # Imported when first used, so that a command that needs none of them starts at once.
 _HOME = {
     "exia.loading": ("Loaded", "Loader", "load"),
-    "exia.pooling": ("Event", "Factory", "Lease", "Pool", "PoolStats", "Swap", "get_pool", "pool", "prometheus"),
+    "exia.pooling": (
+        "Event",
+        "Factory",
+        "Lease",
+        "Pool",
+        "PoolStats",
+        "Swap",
+        "async_pool",
+        "get_pool",
+        "pool",
+        "prometheus",
+    ),
     "exia.recording": ("Run", "run"),
     "exia.runs": ("RunRecord", "RunStore", "open_runs"),
 }

@@ -5,7 +5,7 @@ from exia.pooling.events import Event, Listener
 from exia.pooling.exporting import prometheus
 from exia.pooling.factory import Factory, Verdict
 from exia.pooling.named import get_pool
-from exia.pooling.open import pool
+from exia.pooling.open import async_pool, pool
 from exia.pooling.pool import Pool
 from exia.pooling.statistics import Histogram, PoolStats
 from exia.pooling.swapping import Swap
@@ -21,6 +21,7 @@ __all__ = [
     "PoolStats",
     "Swap",
     "Verdict",
+    "async_pool",
     "get_pool",
     "pool",
     "prometheus",

@@ -60,9 +60,9 @@ class Care(Generic[T]):
 
     def make(self, params: Mapping[str, Any] | None) -> T:
         """Return a new object, made with `params`; raise `FactoryError` if there is none."""
-        direct = self._verbs.direct
+        given = self._verbs.at_make(params)
         try:
-            made: T = self._verbs.make(**(params if direct and params is not None else {}))
+            made: T = self._verbs.make(**given)
         except BaseException as exc:
             self._failures.count("make")
             if isinstance(exc, Exception):
@@ -73,7 +73,7 @@ class Care(Generic[T]):
             raise FactoryError(
                 f"the factory of pool {self._name!r} returned None", hint="make() must return the new object"
             )
-        if not direct and params is not None and self.renew(made, params) is not None:
+        if params and not given and self.renew(made, params) is not None:
             self.destroy(made)
             raise FactoryError(f"apply_params of pool {self._name!r} failed on a new object")
         return made

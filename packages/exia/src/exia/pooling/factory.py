@@ -49,7 +49,7 @@ class Verbs(Generic[T]):
     """The verbs of one factory, looked up once; an absent one is None."""
 
     __slots__ = (
-        "activate", "apply_params", "destroy", "direct", "make", "on_error", "passivate", "target", "validate",
+        "activate", "apply_params", "destroy", "direct", "live", "make", "on_error", "passivate", "target", "validate",
     )  # fmt: skip
 
     def __init__(self, target: Factory[T] | Callable[..., T]) -> None:
@@ -67,6 +67,8 @@ class Verbs(Generic[T]):
         self.target = own  #: The factory, or None for a class or callable.
         #: Whether `make` takes the parameters itself.
         self.direct = own is None or bool(getattr(own, "made_with_params", False))
+        #: Whether objects of this class take parameters by a method of their own.
+        self.live = isinstance(target, type) and callable(getattr(target, "apply_params", None))
         self.activate: Callable[[T], object] | None = getattr(own, "activate", None)
         self.passivate: Callable[[T], object] | None = getattr(own, "passivate", None)
         self.validate: Callable[[T], bool] | None = getattr(own, "validate", None)
@@ -92,8 +94,23 @@ class Verbs(Generic[T]):
         try:
             signature.bind(**params)
         except TypeError as exc:
-            name = name_of(self.make)
-            raise WrongArguments(f"{name} cannot be made with these params: {exc}", hint=f"{name}{signature}") from None
+            if not self.live:
+                name = name_of(self.make)
+                hint = f"{name}{signature}"
+                raise WrongArguments(f"{name} cannot be made with these params: {exc}", hint=hint) from None
+
+    def at_make(self, params: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Return what `make` is called with; the rest comes by ``apply_params``."""
+        if params is None or not self.direct:
+            return {}
+        if self.live:
+            import inspect
+
+            try:
+                inspect.signature(self.make).bind(**params)
+            except (TypeError, ValueError):
+                return {}
+        return params
 
 
 def _by_kind(exc: BaseException) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
@@ -58,3 +59,8 @@ class Keeper:
                 pool._note_trouble(exc)
                 _log.warning("pool %r: %s", pool.name, exc)
             del pool
+
+
+def background(work: Callable[[], None], name: str) -> None:
+    """Run `work` beside what runs now."""
+    threading.Thread(target=work, daemon=True, name=f"exia-{name}").start()

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from exia.pooling.pool import Pool
 
 _lock = threading.Lock()
-_named: WeakValueDictionary[str, Pool[Any]] = WeakValueDictionary()
+_named: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _all: WeakSet[Pool[Any]] = WeakSet()
 
 
 def get_pool(name: str) -> Pool[Any]:
     """Return the open pool that is called `name`; raise `PoolNotFound` if there is none."""
     with _lock:
-        found, known = _named.get(name), sorted(_named)
+        found: Pool[Any] | None = _named.get(name)
+        known = sorted(_named)
     if found is None:
         hint = nearest(name, known) or (f"open pools: {', '.join(known)}" if known else "open one with exia.pool()")
         raise PoolNotFound(f"no open pool is called {name!r}", hint=hint)
@@ -35,7 +36,7 @@ def open_pools() -> list[Pool[Any]]:
         return sorted((pool for pool in _all if not pool.closed), key=lambda pool: pool.name)
 
 
-def enroll(pool: Pool[Any], *, chosen: bool) -> None:
+def enroll(pool: Any, *, chosen: bool) -> None:
     """Make `pool` known; a name that nobody chose stays with the pool that has it."""
     with _lock:
         if pool.name not in _named:
@@ -46,11 +47,12 @@ def enroll(pool: Pool[Any], *, chosen: bool) -> None:
     guard(pool)
 
 
-def dismiss(pool: Pool[Any]) -> None:
+def dismiss(pool: Any) -> None:
     """Forget `pool`."""
+    name = pool.name
     with _lock:
-        if _named.get(pool.name) is pool:
-            del _named[pool.name]
+        if _named.get(name) is pool:
+            del _named[name]
         _all.discard(pool)
     unguard(pool)
 

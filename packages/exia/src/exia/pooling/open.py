@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from exia.errors import BadInput
 from exia.pooling.factory import Factory
 from exia.pooling.limits import ForkPolicy, Limits, Track
 from exia.pooling.pool import Pool
 from exia.pooling.strategies import Eviction, Growth, HeldFor, Leak, Order, Validation
-from exia.pooling.targets import resolved
+from exia.pooling.targets import Target, resolved
+
+if TYPE_CHECKING:
+    from exia.pooling.asynchronous.pool import AsyncPool
 
 T = TypeVar("T")
 
@@ -179,8 +182,7 @@ def pool(
         growth=growth,
         leak=leak,
     )
-    if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
-        raise BadInput(f"a pool cannot be called {name!r}")
+    _check_name(name)
     found = resolved(target, process=process)
     return Pool(
         found,
@@ -191,3 +193,52 @@ def pool(
         background=background,
         process=process,
     )
+
+
+def async_pool(
+    target: str | Callable[..., T] | Factory[Any],
+    *,
+    params: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    background: bool = False,
+    **settings: Any,
+) -> AsyncPool[Any]:
+    """Open a pool for asyncio: what `pool` does, with ``async with`` and ``await``.
+
+    The verbs of its factory may be coroutine functions; others run in the event loop. The pool
+    belongs to one loop. The first `min_idle` objects are made when it is entered.
+
+    Parameters
+    ----------
+    target, params, name, background
+        As in `pool`.
+    settings
+        The others of `pool`, but `process`.
+
+    Examples
+    --------
+    >>> import asyncio, exia
+    >>> async def main():
+    ...     async with exia.async_pool(dict, max_size=2) as dicts:
+    ...         async with dicts.lease() as one:
+    ...             one["a"] = 1
+    >>> asyncio.run(main())
+    """
+    from exia.pooling.asynchronous.pool import AsyncPool
+
+    limits = Limits().changed(**settings)
+    _check_name(name)
+    found: Target[Any] = resolved(target)
+    return AsyncPool(
+        found,
+        limits,
+        name=name or found.name,
+        chosen=name is not None,
+        params=dict(params) if params else None,
+        background=background,
+    )
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
+        raise BadInput(f"a pool cannot be called {name!r}")

@@ -17,7 +17,7 @@ from exia.pooling.care import Care, Failures
 from exia.pooling.entry import Entry, Lease
 from exia.pooling.events import Listener
 from exia.pooling.factory import Factory
-from exia.pooling.keeper import Keeper
+from exia.pooling.keeper import Keeper, background
 from exia.pooling.limits import Limits
 from exia.pooling.named import dismiss, enroll
 from exia.pooling.statistics import PoolStats
@@ -38,7 +38,7 @@ class Pool(Tending[T]):
     waiter. No verb of the factory ever runs under a lock.
     """
 
-    __slots__ = ("_checking", "_keeper", "_process")
+    __slots__ = ("_checking", "_cold", "_keeper", "_process")
 
     def __init__(
         self,
@@ -61,13 +61,8 @@ class Pool(Tending[T]):
         self._checking = False
         self._process = process
         enroll(self, chosen=chosen)
-        try:
-            while not background and limits.min_idle and self._top_up():
-                pass
-        except BaseException:
-            self.close(0)
-            raise
-        self._keep()
+        self._cold = not background and limits.min_idle > 0
+        self._warm()  # sync only
         if limits.track == "full":
             self.__class__ = cast(Any, TrackedPool)
 
@@ -365,8 +360,8 @@ class Pool(Tending[T]):
 
     def stats(self) -> PoolStats:
         """Return what the pool holds and what it has done."""
-        self._reclaim()
-        self._tend()
+        self._reclaim()  # sync only
+        self._tend()  # sync only
         with self._lock:
             idle = self._resting()
             size = len(self._entries)
@@ -422,6 +417,7 @@ class Pool(Tending[T]):
         return len(self._entries)
 
     def __enter__(self) -> Pool[T]:
+        self._warm()
         return self
 
     def __exit__(
@@ -432,6 +428,17 @@ class Pool(Tending[T]):
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._entries)} of {self._limits.max_size}"
         return f"<Pool {self.name!r} {state}>"
+
+    def _warm(self) -> None:
+        """Make the first objects, once, and have a keeper for the others."""
+        cold, self._cold = self._cold, False
+        try:
+            while cold and self._top_up():
+                pass
+        except BaseException:
+            self.close(0)
+            raise
+        self._keep()
 
     def _missing(self) -> bool:
         limits = self._limits
@@ -455,7 +462,7 @@ class Pool(Tending[T]):
                 self._match()
             self._serve()
 
-        threading.Thread(target=make, daemon=True, name=f"exia-maker-{self.name}").start()
+        background(make, f"maker-{self.name}")
 
     def _change(self, limits: Limits) -> None:
         with self._lock:
@@ -492,12 +499,13 @@ class Pool(Tending[T]):
             self._keeper = Keeper(self)
 
     def _wake(self) -> None:
+        self._keep()
         if self._keeper is not None and not self._closed:
             self._keeper.wake()
 
     def _watch(self, now: float) -> None:
         super()._watch(now)
-        self._keep()
+        self._keep()  # sync only
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
