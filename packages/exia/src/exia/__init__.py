@@ -16,7 +16,20 @@ from exia.errors import ExiaError
 
 if TYPE_CHECKING:
     from exia.loading import Loaded, Loader, load
-    from exia.pooling import Event, Factory, Lease, Pool, PoolStats, Swap, async_pool, get_pool, pool, prometheus
+    from exia.pooling import (
+        Event,
+        Factory,
+        KeyedPool,
+        Lease,
+        Pool,
+        PoolStats,
+        Swap,
+        async_pool,
+        get_pool,
+        keyed_pool,
+        pool,
+        prometheus,
+    )
     from exia.recording import Run, run
     from exia.runs import RunRecord, RunStore, open_runs
 
@@ -24,6 +37,7 @@ __all__ = [
     "Event",
     "ExiaError",
     "Factory",
+    "KeyedPool",
     "Lease",
     "Loaded",
     "Loader",
@@ -35,6 +49,7 @@ __all__ = [
     "Swap",
     "async_pool",
     "get_pool",
+    "keyed_pool",
     "load",
     "open_runs",
     "pool",
@@ -48,12 +63,14 @@ _HOME = {
     "exia.pooling": (
         "Event",
         "Factory",
+        "KeyedPool",
         "Lease",
         "Pool",
         "PoolStats",
         "Swap",
         "async_pool",
         "get_pool",
+        "keyed_pool",
         "pool",
         "prometheus",
     ),

@@ -4,6 +4,7 @@ from exia.pooling.entry import Entry, Lease
 from exia.pooling.events import Event, Listener
 from exia.pooling.exporting import prometheus
 from exia.pooling.factory import Factory, Verdict
+from exia.pooling.keyed import KeyedPool, keyed_pool
 from exia.pooling.named import get_pool
 from exia.pooling.open import async_pool, pool
 from exia.pooling.pool import Pool
@@ -15,6 +16,7 @@ __all__ = [
     "Event",
     "Factory",
     "Histogram",
+    "KeyedPool",
     "Lease",
     "Listener",
     "Pool",
@@ -23,6 +25,7 @@ __all__ = [
     "Verdict",
     "async_pool",
     "get_pool",
+    "keyed_pool",
     "pool",
     "prometheus",
 ]
