@@ -30,7 +30,7 @@ def test_the_yaml_is_that_of_the_example():
 
 def test_every_command_works(tmp_path):
     shutil.copytree(EXAMPLES, tmp_path / "examples")
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("kyrios ")]
+    lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("kyrios ")]
     assert len(lines) >= 7
     for line in lines:
         with pytest.raises(SystemExit) as left:

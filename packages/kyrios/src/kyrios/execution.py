@@ -20,7 +20,7 @@ from kyrios.errors import Conflict, KyriosError, NotFound, UnitFailed
 from kyrios.graph import Graph, Task
 from kyrios.history import Head, History
 from kyrios.lineage import lineage_of
-from kyrios.load import fill
+from kyrios.references import fill
 from kyrios.run import Run
 from kyrios.settings import home
 from kyrios.state import FINISHED, Event, State, utc_now
