@@ -10,6 +10,7 @@ COMMANDS: dict[str, str] = {
     "call": "exia.cli.call:call",
     "methods": "exia.cli.methods:methods",
     "runs": "exia.cli.runs:runs",
+    "serve": "exia.cli.serve:serve",
     "top": "exia.cli.top:top",
 }
 
