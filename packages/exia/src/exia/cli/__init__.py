@@ -10,6 +10,8 @@ COMMANDS: dict[str, str] = {
     "call": "exia.cli.call:call",
     "methods": "exia.cli.methods:methods",
     "runs": "exia.cli.runs:runs",
+    "serve": "exia.cli.serve:serve",
+    "top": "exia.cli.top:top",
 }
 
 root = library_group("Serve algorithms from an object pool, and record what ran.", COMMANDS, SETTINGS, checks)
