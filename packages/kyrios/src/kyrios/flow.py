@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from kyrios._house.errors import nearest
@@ -114,7 +115,7 @@ class Flow:
             raise Conflict(f"run {execution.head.run_id} has succeeded; there is nothing to resume")
         execution.move_run([State.QUEUED, State.RUNNING])
         try:
-            runner.run(Job(self.graph, done, execution.execute, execution.record))
+            runner.run(Job(self.graph, done, execution.execute, execution.record, execution.order))
         except BaseException as exc:
             execution.cancel_the_rest(type(exc).__name__)
             execution.write_lineage()
@@ -185,18 +186,20 @@ class Flow:
                 if missing:
                     raise Conflict(f"{unit} needs {', '.join(missing)}, which has not succeeded in run {identity}")
                 if run.task(unit).state not in (State.DECLARED, *FINISHED):
-                    execution.record([(unit, State.CANCELLED, {"reason": "its process is gone"})])
+                    execution.record([(unit, State.CANCELLED, {"reason": "its process is gone"}, time())])
                 if run.state != State.RUNNING:
                     execution.move_run([State.QUEUED, State.RUNNING])
-                execution.record([(unit, State.QUEUED, {}), (unit, State.RUNNING, {"attempt": 1})])
+                now = time()
+                execution.record([(unit, State.QUEUED, {}, now), (unit, State.RUNNING, {"attempt": 1}, now)])
             failure: UnitFailed | None = None
             try:
-                execution.record([(unit, State.SUCCEEDED, execution.execute(task, Flag()))])
+                detail = execution.execute(task, Flag())
+                execution.record([(unit, State.SUCCEEDED, detail, time())])
             except UnitFailed as exc:
                 failure = exc
-                execution.record([(unit, State.FAILED, {"error": exc.reason, "log": exc.log})])
+                execution.record([(unit, State.FAILED, {"error": exc.reason, "log": exc.log}, time())])
             except BaseException as exc:
-                execution.record([(unit, State.CANCELLED, {"reason": type(exc).__name__})])
+                execution.record([(unit, State.CANCELLED, {"reason": type(exc).__name__}, time())])
                 raise
             with sole_owner_waiting(identity):
                 self._settle(execution)
