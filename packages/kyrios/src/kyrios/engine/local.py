@@ -15,7 +15,7 @@ from kyrios._house.backends import BackendURL
 from kyrios.engine.port import Job, Runner, Step, Target
 from kyrios.errors import BadInput, UnitFailed
 from kyrios.graph import Graph, ReadySet, Task
-from kyrios.state import State
+from kyrios.state import State, end_of
 
 
 class LocalEngine:
@@ -60,7 +60,6 @@ class _Dispatcher:
         self.ready = ReadySet(job.graph, job.done)
         self.running: dict[str, _Attempt] = {}
         self.delayed: list[tuple[float, str, int]] = []
-        self.lost: set[str] = set()
         self.todo: SimpleQueue[_Attempt | None] = SimpleQueue()
         self.results: SimpleQueue[tuple[_Attempt, Mapping[str, Any] | None, BaseException | None]] = SimpleQueue()
         for _ in range(workers):
@@ -138,17 +137,17 @@ class _Dispatcher:
         name = attempt.task.name
         del self.running[name]
         if error is None:
-            self.ready.finish(name)
-            return [(name, State.SUCCEEDED, detail or {})]
+            end = end_of(detail or {})
+            lost = self.ready.skip(name) if end == State.SKIPPED else self.ready.finish(name)
+            return [(name, end, detail or {}), *((d, State.SKIPPED, {"reason": f"{name} {end}"}) for d in lost)]
         known: dict[str, Any] = {"error": str(error), "attempt": attempt.number}
         if isinstance(error, UnitFailed):
             known.update(error=error.reason, log=error.log)
         if attempt.number <= attempt.task.retries:
-            self.delayed.append((monotonic() + attempt.task.retry_delay, name, attempt.number + 1))
+            self.delayed.append((monotonic() + attempt.task.delay(attempt.number), name, attempt.number + 1))
             self.delayed.sort()
             return [(name, State.UP_FOR_RETRY, known)]
-        dropped = [d for d in self.ready.drop(name) if d not in self.lost]
-        self.lost.update(dropped)
+        dropped = self.ready.drop(name)
         return [(name, State.FAILED, known), *((d, State.SKIPPED, {"reason": f"{name} failed"}) for d in dropped)]
 
     def _start_thread(self) -> None:
