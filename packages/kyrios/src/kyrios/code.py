@@ -25,6 +25,22 @@ def load_function(folder: Path, call: str) -> tuple[Callable[..., Any], str]:
     return getattr(module, function), _digest(Path(module.__file__ or source))
 
 
+def load_built(folder: Path) -> Any:
+    """Return the one flow that ``flow.py`` in `folder` has written in Python."""
+    from kyrios.authoring import FlowBuilder
+    from kyrios.errors import BadInput
+
+    try:
+        with _lock:
+            module = _beside(folder, folder / "flow.py")
+    except Exception as exc:
+        raise BadInput(f"{folder / 'flow.py'} cannot be read: {blame(exc, folder)}") from exc
+    found = [value for value in vars(module).values() if isinstance(value, FlowBuilder)]
+    if len(found) != 1:
+        raise BadInput(f"{folder / 'flow.py'} has {len(found)} flows, not one", hint="with kyrios.flow(...) as flow:")
+    return found[0]
+
+
 def _beside(folder: Path, source: Path) -> ModuleType:
     # Two flows may both have a units.py, so a module's name holds the place and the content of its file.
     content = source.read_bytes()

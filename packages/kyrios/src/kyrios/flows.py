@@ -330,7 +330,7 @@ class Flow:
 
 
 def load_flow(path: str | os.PathLike[str]) -> Flow:
-    """Return the flow in the folder `path`, or the one that a ``flow.yaml`` names.
+    """Return the flow in the folder `path`, or the one that its ``flow.yaml`` or ``flow.py`` names.
 
     Raises
     ------
@@ -342,7 +342,11 @@ def load_flow(path: str | os.PathLike[str]) -> Flow:
     from kyrios.load import read_flow
 
     folder = Path(path)
-    folder = folder.parent if folder.name == "flow.yaml" else folder
+    folder = folder.parent if folder.name in ("flow.yaml", "flow.py") else folder
+    if (folder / "flow.py").is_file() and not (folder / "flow.yaml").is_file():
+        from kyrios.code import load_built
+
+        return load_built(folder.absolute()).flow
     return Flow(folder.absolute(), read_flow(folder))
 
 
