@@ -141,7 +141,7 @@ def test_python_and_yaml_give_one_graph_with_one_digest(python, from_yaml):
 def test_python_and_yaml_give_the_same_tables(python, from_yaml):
     runs = [kyrios.load_flow(python(FLOW)).run(), from_yaml.run()]
 
-    assert [[t.outputs for t in run.tasks] for run in runs][0] == [t.outputs for t in runs[1].tasks]
+    assert [t.outputs for t in runs[0].tasks] == [t.outputs for t in runs[1].tasks]
     assert runs[0].table("loop.numbers").to_pydict() == {"n": [1, 2, 2, 3, 3, 4]}
 
 

@@ -322,7 +322,7 @@ b: {use: double@1, in: {numbers: a.numbers}}
 
 def test_a_unit_with_a_cache_runs_again_only_for_other_inputs_code_or_parameters(flow, sums):
     def made():
-        made = flow(CACHED, "params: {first: 1}")
+        flow(CACHED, "params: {first: 1}")
         for name in ("numbers", "double"):
             sums.replace(f"units/{name}.yaml", "interface:", "state: {cache: true}\ninterface:")
         sums.unit("double", "{inputs: {numbers: {type: table}}, outputs: {numbers: {type: table}}}")

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from kyrios._house.errors import nearest
@@ -136,7 +137,7 @@ class Flow:
         else:
             done = [*done, *(t.name for t in before.tasks if t.reason == "not asked for")]
         try:
-            runner.run(Job(self.graph, done, execution.execute, execution.record))
+            runner.run(Job(self.graph, done, execution.execute, execution.record, execution.order))
         except BaseException as exc:
             execution.cancel_the_rest(type(exc).__name__)
             execution.write_lineage()
@@ -220,25 +221,26 @@ class Flow:
                 if verdict == State.SKIPPED and State.FAILED not in states.values():
                     if run.task(unit).state != State.SKIPPED:
                         reason = f"{', '.join(open_) or 'what it stands in for'}: {', '.join(sorted(states.values()))}"
-                        execution.record([(unit, State.SKIPPED, {"reason": reason})])
+                        execution.record([(unit, State.SKIPPED, {"reason": reason}, time())])
                         self._settle(execution)
                     return execution.so_far()
                 if verdict != State.QUEUED:
                     raise Conflict(f"{unit} needs {', '.join(open_)}, which has not succeeded in run {identity}")
                 if run.task(unit).state not in (State.DECLARED, *FINISHED):
-                    execution.record([(unit, State.CANCELLED, {"reason": "its process is gone"})])
+                    execution.record([(unit, State.CANCELLED, {"reason": "its process is gone"}, time())])
                 if run.state != State.RUNNING:
                     execution.move_run([State.QUEUED, State.RUNNING])
-                execution.record([(unit, State.QUEUED, {}), (unit, State.RUNNING, {"attempt": 1})])
+                now = time()
+                execution.record([(unit, State.QUEUED, {}, now), (unit, State.RUNNING, {"attempt": 1}, now)])
             failure: UnitFailed | None = None
             try:
                 detail = execution.execute(task, Flag())
-                execution.record([(unit, end_of(detail), detail)])
+                execution.record([(unit, end_of(detail), detail, time())])
             except UnitFailed as exc:
                 failure = exc
-                execution.record([(unit, State.FAILED, {"error": exc.reason, "log": exc.log})])
+                execution.record([(unit, State.FAILED, {"error": exc.reason, "log": exc.log}, time())])
             except BaseException as exc:
-                execution.record([(unit, State.CANCELLED, {"reason": type(exc).__name__})])
+                execution.record([(unit, State.CANCELLED, {"reason": type(exc).__name__}, time())])
                 raise
             with sole_owner_waiting(identity):
                 self._settle(execution)
@@ -346,7 +348,8 @@ def load_flow(path: str | os.PathLike[str]) -> Flow:
     if (folder / "flow.py").is_file() and not (folder / "flow.yaml").is_file():
         from kyrios.code import load_built
 
-        return load_built(folder.absolute()).flow
+        built: Flow = load_built(folder.absolute()).flow
+        return built
     return Flow(folder.absolute(), read_flow(folder))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from time import time
 from typing import Any
 
 from kyrios._house.errors import nearest
 from kyrios.data import Data
+from kyrios.engine.port import Step
 from kyrios.errors import NotFound
 from kyrios.graph import Graph
 from kyrios.history import History
@@ -50,16 +52,18 @@ class Selection:
             for name in graph.names
         ]
 
-    def bring(self, run_id: str, data: Data) -> list[tuple[str, State, dict[str, Any]]]:
+    def bring(self, run_id: str, data: Data) -> list[Step]:
         """Copy the outputs that are taken into the run; return the steps to record."""
-        steps: list[tuple[str, State, dict[str, Any]]] = []
+        steps: list[Step] = []
         for name, run in self.taken.items():
             task = run.task(name)
             for output in task.outputs:
                 data.put(f"{run_id}/{output['path']}", bytes(run.data.get(f"{run.run_id}/{output['path']}")))
             facts = {"code": task.code, "packages": task.packages, "datasets": task.datasets}
-            steps.append((name, State.CACHED, {"outputs": task.outputs, **facts, "reason": f"from run {run.run_id}"}))
-        steps += [(name, State.SKIPPED, {"reason": "not asked for"}) for name in sorted(self.left_out)]
+            steps.append(
+                (name, State.CACHED, {"outputs": task.outputs, **facts, "reason": f"from run {run.run_id}"}, time())
+            )
+        steps += [(name, State.SKIPPED, {"reason": "not asked for"}, time()) for name in sorted(self.left_out)]
         return steps
 
 

@@ -79,3 +79,8 @@ def check_transition(subject: str, before: State, after: State) -> None:
 def utc_now() -> str:
     """Return the time in UTC as ISO 8601 with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def utc_at(when: float) -> str:
+    """Return `when`, in seconds since 1970, as ISO 8601 in UTC with microseconds."""
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="microseconds")

@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "run-unit": "kyrios.cli.run_unit:run_unit",
     "runs": "kyrios.cli.runs:runs",
     "validate": "kyrios.cli.validate:validate",
+    "worker": "kyrios.cli.worker:worker",
 }
 
 root = library_group("Run workflows from units and flows: here, or on Airflow.", COMMANDS, SETTINGS, checks)
