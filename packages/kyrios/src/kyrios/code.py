@@ -47,6 +47,22 @@ def _stamp(file: str) -> tuple[int, int, int] | None:
     return (stat.st_mtime_ns, stat.st_size, stat.st_ino) if S_ISREG(stat.st_mode) else None
 
 
+def load_built(folder: Path) -> Any:
+    """Return the one flow that ``flow.py`` in `folder` has written in Python."""
+    from kyrios.authoring import FlowBuilder
+    from kyrios.errors import BadInput
+
+    try:
+        with _lock:
+            module = _beside(folder, folder / "flow.py")
+    except Exception as exc:
+        raise BadInput(f"{folder / 'flow.py'} cannot be read: {blame(exc, folder)}") from exc
+    found = [value for value in vars(module).values() if isinstance(value, FlowBuilder)]
+    if len(found) != 1:
+        raise BadInput(f"{folder / 'flow.py'} has {len(found)} flows, not one", hint="with kyrios.flow(...) as flow:")
+    return found[0]
+
+
 def _beside(folder: Path, source: Path) -> ModuleType:
     # Two flows may both have a units.py, so a module's name holds the place and the content of its file.
     content = source.read_bytes()

@@ -14,7 +14,9 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, cast
 
-from kyrios.code import blame, load_function
+from kyrios import cache as earlier
+from kyrios.calling import call, is_met, prepared
+from kyrios.code import blame
 from kyrios.data import Data, open_data
 from kyrios.engine.port import Flag, Step
 from kyrios.errors import BadInput, Conflict, KyriosError, NotFound, UnitFailed
@@ -24,7 +26,7 @@ from kyrios.lineage import lineage_of
 from kyrios.references import fill
 from kyrios.run import Run
 from kyrios.settings import home
-from kyrios.state import FINISHED, Event, State, utc_at, utc_now
+from kyrios.state import FINISHED, SUCCESSFUL, Event, State, utc_at, utc_now
 from kyrios.unitlog import capturing, unit_log
 from kyrios.uses import noting_uses
 
@@ -71,9 +73,7 @@ class Execution:
 
     def kept(self) -> list[str]:
         """Return the tasks that have succeeded and whose outputs are still what they were."""
-        return [
-            t.name for t in self.so_far().tasks if t.state == State.SUCCEEDED and all(map(self._is_whole, t.outputs))
-        ]
+        return [t.name for t in self.so_far().tasks if t.state in SUCCESSFUL and all(map(self._is_whole, t.outputs))]
 
     def _is_whole(self, output: Mapping[str, Any]) -> bool:
         try:
@@ -103,11 +103,17 @@ class Execution:
         with unit_log(log) as out, noting_uses() as used:
             print(f"--- {utc_now()} {task.name} ({task.unit} {task.version}, {task.call})", file=out)
             try:
-                function, code = load_function(self.folder, task.call)
+                if task.condition and not is_met(task.condition, self.head.params, self.read):
+                    print(f"--- {utc_now()} {task.name} skipped: its condition does not hold", file=out)
+                    return {"state": State.SKIPPED, "reason": "its condition does not hold"}
+                function, code = prepared(task, self.folder)
                 params = {word: fill(value, self.head.params) for word, value in task.params.items()}
-                inputs = {port: self.read(source) for port, source in task.inputs.items()}
-                result = function(**inputs, **params)
-                tables = _checked(task, result)
+                key, kept = self._cached(task, code, params)
+                if kept is not None:
+                    print(f"--- {utc_now()} {task.name} taken from the cache", file=out)
+                    return kept
+                inputs = {port: self.read(source) for port, source in self._sources(task).items()}
+                tables = call(task, function, inputs, params, self.head.params, self.read, _checked)
             except (Exception, SystemExit) as exc:
                 traceback.print_exception(exc, file=out)
                 reason = blame(exc, self.folder)
@@ -117,13 +123,35 @@ class Execution:
                 outputs = [self._write(task.name, port, table) for port, table in sorted(tables.items())]
             seconds = round(perf_counter() - began, 6)
             print(f"--- {utc_now()} {task.name} succeeded in {seconds:.3f} s", file=out)
-        return {
-            "seconds": seconds,
-            "code": code,
-            "outputs": outputs,
-            "packages": used.packages,
-            "datasets": used.datasets,
+        known = {"code": code, "outputs": outputs, "packages": used.packages, "datasets": used.datasets}
+        if key and not abandoned.is_set():
+            written = {o["digest"]: bytes(self.data.get(f"{self.head.run_id}/{o['path']}")) for o in outputs}
+            earlier.keep(self.data, key, known, written)
+        return {"seconds": seconds, **known}
+
+    def _sources(self, task: Task) -> Mapping[str, str]:
+        """Return the inputs of `task`; one that runs whatever came before it takes those that are there."""
+        if task.when == "all_succeeded":
+            return task.inputs
+        return {p: s for p, s in task.inputs.items() if self.data.has(f"{self.head.run_id}/outputs/{s}.arrow")}
+
+    def _cached(self, task: Task, code: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
+        """Return the key of the task's outputs in the cache, and what to record if they are there."""
+        if not task.cache:
+            return "", None
+        inputs = {
+            port: earlier.digest(self.data.get(f"{self.head.run_id}/outputs/{source}.arrow"))
+            for port, source in self._sources(task).items()
         }
+        key = earlier.cache_key(task, code, params, inputs, dict(self.head.params) if task.options else None)
+        found = earlier.find(self.data, key)
+        if found is None:
+            return key, None
+        record, tables = found
+        for output in record["outputs"]:
+            output["path"] = f"outputs/{task.name}.{output['name']}.arrow"
+            self.data.put(f"{self.head.run_id}/{output['path']}", tables[output["digest"]])
+        return key, {**record, "state": State.CACHED, "seconds": 0.0}
 
     def order(self, task: Task) -> str:
         """Return the text with which another process does by `perform` what `execute` does here.

@@ -18,7 +18,7 @@ from kyrios._house.config import load_config
 from kyrios._house.files import make_folder, sync_folder, write_durably
 from kyrios.engine import Engine, Target, open_engine
 from kyrios.errors import BadInput, Conflict, FlowInvalid, NotFound
-from kyrios.flow import Flow, load_flow
+from kyrios.flows import Flow, load_flow
 from kyrios.params import bind
 from kyrios.settings import SETTINGS
 

@@ -199,7 +199,13 @@ class _CeleryCrew:
         with self.app.producer_pool.acquire(block=True) as producer:
             _patiently(
                 lambda: self.app.send_task(
-                    _TASK, body, task_id=identity, producer=producer, ignore_result=True, add_to_parent=False, retry=False
+                    _TASK,
+                    body,
+                    task_id=identity,
+                    producer=producer,
+                    ignore_result=True,
+                    add_to_parent=False,
+                    retry=False,
                 )
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from time import monotonic, time
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from kyrios.engine.port import Job, Step
 from kyrios.errors import UnitFailed
 from kyrios.graph import ReadySet, Task
-from kyrios.state import State
+from kyrios.state import State, end_of
 
 _NOTHING: Mapping[str, Any] = {}
 _FIRST: Mapping[str, Any] = {"attempt": 1}
@@ -45,7 +45,6 @@ class Course:
         self._graph = job.graph
         self._ready = ReadySet(job.graph, job.done)
         self._delayed: list[tuple[float, str, int]] = []
-        self._lost: set[str] = set()
         self._deadlines = deadlines and any(task.timeout for task in job.graph.tasks)
         self.running: dict[str, Attempt] = {}
         self.steps: list[Step] = []  #: What has happened and is not recorded yet.
@@ -81,8 +80,9 @@ class Course:
         """Say that `attempt` has given its outputs."""
         name = attempt.task.name
         del self.running[name]
-        self.steps.append((name, State.SUCCEEDED, detail, time()))
-        self._ready.finish(name)
+        end = end_of(detail) if "state" in detail else State.SUCCEEDED
+        self.steps.append((name, end, detail, time()))
+        self._skip(self._ready.skip(name) if end == State.SKIPPED else self._ready.finish(name), f"{name} {end.value}")
 
     def fail(self, attempt: Attempt, error: BaseException) -> None:
         """Say that `attempt` has failed: it is tried again, or all that needs it is skipped."""
@@ -93,13 +93,16 @@ class Course:
         if isinstance(error, UnitFailed):
             known.update(error=error.reason, log=error.log)
         if attempt.number <= attempt.task.retries:
-            heappush(self._delayed, (monotonic() + attempt.task.retry_delay, name, attempt.number + 1))
+            heappush(self._delayed, (monotonic() + attempt.task.delay(attempt.number), name, attempt.number + 1))
             self.steps.append((name, State.UP_FOR_RETRY, known, now))
             return
-        dropped = [d for d in self._ready.drop(name) if d not in self._lost]
-        self._lost.update(dropped)
         self.steps.append((name, State.FAILED, known, now))
-        self.steps += [(d, State.SKIPPED, {"reason": f"{name} failed"}, now) for d in dropped]
+        self._skip(self._ready.drop(name), f"{name} failed")
+
+    def _skip(self, names: Sequence[str], reason: str) -> None:
+        if names:
+            now = time()
+            self.steps += [(name, State.SKIPPED, {"reason": reason}, now) for name in names]
 
     def expire(self) -> list[Attempt]:
         """Fail the attempts that have no time left, and return them."""

@@ -57,6 +57,7 @@ def literal(value: Any) -> str:
 
 def identifier(name: str) -> str:
     """Return `name` as a Python name that hides nothing of the template's."""
+    name = name.replace("-", "__")
     return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN else name
 
 

@@ -106,9 +106,7 @@ class RunnerContract:
             assert [state for task, state, *_ in record.steps if task == name] == _WHOLE
 
     def test_what_follows_a_failure_is_skipped_and_the_rest_goes_on(self, runner: Runner, tmp_path: Path) -> None:
-        record = Recorded(
-            runner, graph({**_DIAMOND, "e": ["c"], "f": ["d"]}, tmp_path, {"b": 1}), tmp_path
-        )
+        record = Recorded(runner, graph({**_DIAMOND, "e": ["c"], "f": ["d"]}, tmp_path, {"b": 1}), tmp_path)
 
         assert record.now == {
             "a": State.SUCCEEDED,
@@ -118,7 +116,9 @@ class RunnerContract:
             "e": State.SUCCEEDED,
             "f": State.SKIPPED,
         }
-        assert next(detail for task, state, detail, _ in record.steps if state == State.FAILED)["error"].startswith("ValueError: b fails")
+        assert next(detail for task, state, detail, _ in record.steps if state == State.FAILED)["error"].startswith(
+            "ValueError: b fails"
+        )
 
     def test_a_task_is_tried_again_as_often_as_it_says(self, runner: Runner, tmp_path: Path) -> None:
         record = Recorded(runner, graph({"a": [], "b": ["a"]}, tmp_path, {"a": 2}, retries=2), tmp_path)
