@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -10,7 +12,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [n for n in os.environ if n.startswith("KYRIOS_")]:
+    for name in [n for n in os.environ if n.startswith("KYRIOS_") and not n.startswith("KYRIOS_TEST_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("KYRIOS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -97,6 +99,9 @@ class FlowFolder:
     def unit(self, name: str, interface: str, run: str = "") -> None:
         self.write(f"units/{name}.yaml", UNIT.format(name=name, interface=interface, run=run))
 
+    def code_text(self) -> str:
+        return (self.folder / "units.py").read_text(encoding="utf-8")
+
     def code(self, text: str) -> None:
         self.write("units.py", text)
 
@@ -114,3 +119,18 @@ def sums(tmp_path: Path) -> FlowFolder:
 @pytest.fixture
 def flow_folder(tmp_path: Path) -> Callable[[str], FlowFolder]:
     return lambda name: FlowFolder(tmp_path / "flows" / name)
+
+
+@pytest.fixture(scope="session")
+def celery_workers(tmp_path_factory):
+    """Give the URL of an engine whose two worker processes run, on a queue of this session."""
+    redis = os.environ["KYRIOS_TEST_REDIS_URL"]
+    url = redis.replace("redis:", "celery:", 1) + f"?queue=kyrios-{os.getpid()}&lease=2"
+    home = tmp_path_factory.mktemp("celery")
+    environment = {**os.environ, "KYRIOS_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+    words = [sys.executable, "-c", "from kyrios.cli import main; main()", "worker", "--engine", url]
+    with (home / "worker.log").open("w") as log:
+        worker = subprocess.Popen(words, env=environment, cwd=home, stdout=log, stderr=log)
+    yield url
+    worker.terminate()
+    worker.wait(timeout=30)

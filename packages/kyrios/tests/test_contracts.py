@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from kyrios import open_data, open_engine, open_history
+from kyrios._house.backends import BackendURL
 from kyrios.testing import DataContract, HistoryContract, RunnerContract
 
 
@@ -13,14 +16,49 @@ def data(request, tmp_path):
     return open_data({"file": f"file://{tmp_path}/data", "memory": "memory://"}[request.param])
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", pytest.param("mysql", marks=pytest.mark.mysql)])
 def history(request, tmp_path):
-    with open_history(f"sqlite://{tmp_path}/history.db") as history:
+    if request.param == "mysql":
+        clear(os.environ["KYRIOS_TEST_MYSQL_URL"])
+        url = os.environ["KYRIOS_TEST_MYSQL_URL"]
+    else:
+        url = f"sqlite://{tmp_path}/history.db"
+    with open_history(url) as history:
         yield history
 
 
-@pytest.fixture(params=["local:?workers=1", "local:?workers=4"])
+def clear(url):
+    import pymysql
+
+    with open_history(url):
+        pass
+    address = BackendURL.parse(url)
+    database = pymysql.connect(
+        host=address.host,
+        port=address.port,
+        user=address.user,
+        password=address.password,
+        database=address.path.strip("/"),
+        autocommit=True,
+    )
+    with database, database.cursor() as cursor:
+        for table in ("kyrios_events", "kyrios_runs"):
+            cursor.execute(f"truncate table {table}")
+
+
+ENGINES = [
+    "local:?workers=1",
+    "local:?workers=4",
+    pytest.param("celery", marks=[pytest.mark.celery, pytest.mark.redis]),
+    pytest.param("dask:?workers=2", marks=pytest.mark.dask),
+    pytest.param("ray:?workers=2", marks=pytest.mark.ray),
+]
+
+
+@pytest.fixture(params=ENGINES)
 def runner(request):
+    if request.param == "celery":
+        return open_engine(request.getfixturevalue("celery_workers"))
     return open_engine(request.param)
 
 
@@ -33,7 +71,7 @@ class TestHistory(HistoryContract):
 
 
 class TestRunner(RunnerContract):
-    """All of `RunnerContract`, with one worker and with four."""
+    """All of `RunnerContract`, once per engine; the local one with one worker and with four."""
 
 
 def test_what_is_put_into_a_named_memory_is_seen_by_all_that_name_it():

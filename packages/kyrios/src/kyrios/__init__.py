@@ -29,9 +29,10 @@ from kyrios.errors import (
 )
 
 if TYPE_CHECKING:
+    from kyrios.authoring import branch, flow, gate, parallel, select, sequence, unit, use
     from kyrios.data import open_data
     from kyrios.engine import open_engine
-    from kyrios.flow import Flow, load_flow
+    from kyrios.flows import Flow, load_flow
     from kyrios.graph import Graph, Task
     from kyrios.history import open_history
     from kyrios.run import Run, TaskRun, get_run, runs
@@ -60,26 +61,35 @@ __all__ = [
     "TaskRun",
     "UnitFailed",
     "UnknownBackend",
+    "branch",
+    "flow",
+    "gate",
     "get_run",
     "load_flow",
     "open_data",
     "open_engine",
     "open_history",
+    "parallel",
     "runs",
+    "select",
+    "sequence",
+    "unit",
+    "use",
     "uses_dataset",
     "uses_package",
 ]
 
 _LATER = {
     "Event": "state",
-    "Flow": "flow",
+    "Flow": "flows",
     "Graph": "graph",
     "Run": "run",
     "State": "state",
     "Task": "graph",
     "TaskRun": "run",
+    **dict.fromkeys(("branch", "flow", "gate", "parallel", "select", "sequence", "unit", "use"), "authoring"),
     "get_run": "run",
-    "load_flow": "flow",
+    "load_flow": "flows",
     "open_data": "data",
     "open_engine": "engine",
     "open_history": "history",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from stat import S_ISREG
 from types import ModuleType
 from typing import Any
 
@@ -19,10 +21,46 @@ _lock = threading.RLock()
 def load_function(folder: Path, call: str) -> tuple[Callable[..., Any], str]:
     """Return the function that `call` (``module:function``) names, and the digest of its module's file."""
     name, _, function = call.partition(":")
-    source = folder / f"{name.replace('.', '/')}.py"
+    place = os.path.join(folder, f"{name.replace('.', '/')}.py")  # noqa: PTH118 - a Path costs ten times as much
+    beside = _stamp(place)
+    known = _found.get((place, call))
+    if known is not None and known[0] == beside and (beside or known[1] == _stamp(known[2])):
+        return known[3], known[4]
+    source = Path(place)
     with _lock:
-        module = _beside(folder, source) if source.is_file() else importlib.import_module(name)
-    return getattr(module, function), _digest(Path(module.__file__ or source))
+        module = _beside(folder, source) if beside else importlib.import_module(name)
+    file = Path(module.__file__ or source)
+    answer = getattr(module, function), _digest(file)
+    _found[place, call] = beside, _stamp(str(file)), str(file), *answer
+    return answer
+
+
+#: What a call has given before, and the stamps of the files that say whether it still does.
+_found: dict[tuple[str, str], tuple[Any, Any, str, Callable[..., Any], str]] = {}
+
+
+def _stamp(file: str) -> tuple[int, int, int] | None:
+    try:
+        stat = os.stat(file)  # noqa: PTH116
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_size, stat.st_ino) if S_ISREG(stat.st_mode) else None
+
+
+def load_built(folder: Path) -> Any:
+    """Return the one flow that ``flow.py`` in `folder` has written in Python."""
+    from kyrios.authoring import FlowBuilder
+    from kyrios.errors import BadInput
+
+    try:
+        with _lock:
+            module = _beside(folder, folder / "flow.py")
+    except Exception as exc:
+        raise BadInput(f"{folder / 'flow.py'} cannot be read: {blame(exc, folder)}") from exc
+    found = [value for value in vars(module).values() if isinstance(value, FlowBuilder)]
+    if len(found) != 1:
+        raise BadInput(f"{folder / 'flow.py'} has {len(found)} flows, not one", hint="with kyrios.flow(...) as flow:")
+    return found[0]
 
 
 def _beside(folder: Path, source: Path) -> ModuleType:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from threading import Event as Flag
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any, cast
 
-from kyrios.code import blame, load_function
-from kyrios.data import Data
-from kyrios.engine.port import Step
-from kyrios.errors import Conflict, KyriosError, NotFound, UnitFailed
+from kyrios import cache as earlier
+from kyrios.calling import call, is_met, prepared
+from kyrios.code import blame
+from kyrios.data import Data, open_data
+from kyrios.engine.port import Flag, Step
+from kyrios.errors import BadInput, Conflict, KyriosError, NotFound, UnitFailed
 from kyrios.graph import Graph, Task
 from kyrios.history import Head, History
 from kyrios.lineage import lineage_of
 from kyrios.references import fill
 from kyrios.run import Run
 from kyrios.settings import home
-from kyrios.state import FINISHED, Event, State, utc_now
-from kyrios.unitlog import unit_log
+from kyrios.state import FINISHED, SUCCESSFUL, Event, State, utc_at, utc_now
+from kyrios.unitlog import capturing, unit_log
 from kyrios.uses import noting_uses
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ class Execution:
 
     def record(self, steps: Sequence[Step]) -> None:
         """Record `steps` of tasks now."""
-        events = [Event(name, state, utc_now(), detail) for name, state, detail in steps]
+        events = [Event(name, state, utc_at(when), detail) for name, state, detail, when in steps]
         self.history.append(self.head.run_id, events)
         if self.on_event:
             for event in events:
@@ -58,21 +61,19 @@ class Execution:
 
     def move_run(self, states: Iterable[State], **detail: Any) -> None:
         """Record that the run itself passes through `states`."""
-        self.record([("", state, detail) for state in states])
+        self.record([("", state, detail, time()) for state in states])
 
     def cancel_the_rest(self, reason: str) -> None:
         """Record as cancelled what is queued or running, and the run itself."""
         run = self.so_far()
         left = [t.name for t in run.tasks if t.state not in (State.DECLARED, *FINISHED)]
-        self.record([(name, State.CANCELLED, {"reason": reason}) for name in left])
+        self.record([(name, State.CANCELLED, {"reason": reason}, time()) for name in left])
         if run.state not in (State.DECLARED, *FINISHED):
             self.move_run([State.CANCELLED], reason=reason)
 
     def kept(self) -> list[str]:
         """Return the tasks that have succeeded and whose outputs are still what they were."""
-        return [
-            t.name for t in self.so_far().tasks if t.state == State.SUCCEEDED and all(map(self._is_whole, t.outputs))
-        ]
+        return [t.name for t in self.so_far().tasks if t.state in SUCCESSFUL and all(map(self._is_whole, t.outputs))]
 
     def _is_whole(self, output: Mapping[str, Any]) -> bool:
         try:
@@ -83,7 +84,11 @@ class Execution:
 
     def log_path(self, task: str) -> Path:
         """Return where the log of `task` lies."""
-        return log_path(self.head.run_id, task)
+        return self._logs / f"{task}.log"
+
+    @cached_property
+    def _logs(self) -> Path:
+        return log_path(self.head.run_id, "run").parent
 
     def execute(self, task: Task, abandoned: Flag) -> Mapping[str, Any]:
         """Call one unit with its inputs and keep its outputs; return what to record.
@@ -98,11 +103,17 @@ class Execution:
         with unit_log(log) as out, noting_uses() as used:
             print(f"--- {utc_now()} {task.name} ({task.unit} {task.version}, {task.call})", file=out)
             try:
-                function, code = load_function(self.folder, task.call)
+                if task.condition and not is_met(task.condition, self.head.params, self.read):
+                    print(f"--- {utc_now()} {task.name} skipped: its condition does not hold", file=out)
+                    return {"state": State.SKIPPED, "reason": "its condition does not hold"}
+                function, code = prepared(task, self.folder)
                 params = {word: fill(value, self.head.params) for word, value in task.params.items()}
-                inputs = {port: self.read(source) for port, source in task.inputs.items()}
-                result = function(**inputs, **params)
-                tables = _checked(task, result)
+                key, kept = self._cached(task, code, params)
+                if kept is not None:
+                    print(f"--- {utc_now()} {task.name} taken from the cache", file=out)
+                    return kept
+                inputs = {port: self.read(source) for port, source in self._sources(task).items()}
+                tables = call(task, function, inputs, params, self.head.params, self.read, _checked)
             except (Exception, SystemExit) as exc:
                 traceback.print_exception(exc, file=out)
                 reason = blame(exc, self.folder)
@@ -112,13 +123,57 @@ class Execution:
                 outputs = [self._write(task.name, port, table) for port, table in sorted(tables.items())]
             seconds = round(perf_counter() - began, 6)
             print(f"--- {utc_now()} {task.name} succeeded in {seconds:.3f} s", file=out)
-        return {
-            "seconds": seconds,
-            "code": code,
-            "outputs": outputs,
-            "packages": used.packages,
-            "datasets": used.datasets,
+        known = {"code": code, "outputs": outputs, "packages": used.packages, "datasets": used.datasets}
+        if key and not abandoned.is_set():
+            written = {o["digest"]: bytes(self.data.get(f"{self.head.run_id}/{o['path']}")) for o in outputs}
+            earlier.keep(self.data, key, known, written)
+        return {"seconds": seconds, **known}
+
+    def _sources(self, task: Task) -> Mapping[str, str]:
+        """Return the inputs of `task`; one that runs whatever came before it takes those that are there."""
+        if task.when == "all_succeeded":
+            return task.inputs
+        return {p: s for p, s in task.inputs.items() if self.data.has(f"{self.head.run_id}/outputs/{s}.arrow")}
+
+    def _cached(self, task: Task, code: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
+        """Return the key of the task's outputs in the cache, and what to record if they are there."""
+        if not task.cache:
+            return "", None
+        inputs = {
+            port: earlier.digest(self.data.get(f"{self.head.run_id}/outputs/{source}.arrow"))
+            for port, source in self._sources(task).items()
         }
+        key = earlier.cache_key(task, code, params, inputs, dict(self.head.params) if task.options else None)
+        found = earlier.find(self.data, key)
+        if found is None:
+            return key, None
+        record, tables = found
+        for output in record["outputs"]:
+            output["path"] = f"outputs/{task.name}.{output['name']}.arrow"
+            self.data.put(f"{self.head.run_id}/{output['path']}", tables[output["digest"]])
+        return key, {**record, "state": State.CACHED, "seconds": 0.0}
+
+    def order(self, task: Task) -> str:
+        """Return the text with which another process does by `perform` what `execute` does here.
+
+        Raises
+        ------
+        BadInput
+            If the tables lie where only this process sees them.
+        """
+        if self.data.url.startswith("memory:"):
+            raise BadInput(
+                f"{self.head.engine} runs units in other processes, which do not see {self.data.url}",
+                hint="kyrios config show --origin; set data to a folder that all of them see",
+            )
+        return json.dumps({
+            "run_id": self.head.run_id,
+            "flow": self.head.flow,
+            "folder": str(self.folder),
+            "data": self.data.url,
+            "params": dict(self.head.params),
+            "task": asdict(task),
+        })  # fmt: skip
 
     def read(self, source: str) -> pa.Table:
         """Return the table that ``task.port`` has given."""
@@ -144,6 +199,62 @@ class Execution:
         record = lineage_of(self.so_far(), self.graph)
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         self.data.put(f"{self.head.run_id}/lineage.json", text.encode())
+
+
+def perform(order: str) -> str:
+    """Execute what `Execution.order` has written, in whatever process this is; return the outcome as JSON.
+
+    The outcome holds either ``detail``, to be recorded, or ``error`` and ``log``; nothing is raised.
+    """
+    try:
+        wanted = json.loads(order)
+        task = Task(**{**wanted["task"], "after": tuple(wanted["task"]["after"])})
+        head = Head(
+            wanted["run_id"], "", wanted["flow"], "", "", "", wanted["data"], wanted["folder"], "", wanted["params"], "", {}
+        )  # fmt: skip
+        graph = Graph(wanted["flow"], "0", (task,))
+        execution = Execution(graph, Path(wanted["folder"]), head, _data_at(wanted["data"]), _NO_HISTORY)
+        with capturing():
+            return json.dumps({"detail": _in_time(execution, task)})
+    except UnitFailed as exc:
+        return json.dumps({"error": exc.reason, "log": exc.log})
+    except BaseException as exc:
+        # What goes wrong around the unit is the unit's failure here: a worker serves many runs and must go on.
+        return json.dumps({"error": f"{type(exc).__name__}: {exc}", "log": ""})
+
+
+#: A worker only executes; the process that drives the run records.
+_NO_HISTORY = cast(History, None)
+
+
+@cache
+def _data_at(url: str) -> Data:
+    # The address came without its password; the worker's own setting knows it.
+    return open_data(None if "***" in url else url)
+
+
+def _in_time(execution: Execution, task: Task) -> Mapping[str, Any]:
+    """Execute `task` within its time: counted from here, for a broker may have kept it waiting."""
+    abandoned = threading.Event()
+    if task.timeout is None:
+        return execution.execute(task, abandoned)
+    found: list[Mapping[str, Any] | BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(execution.execute(task, abandoned))
+        except BaseException as exc:
+            found.append(exc)
+
+    thread = threading.Thread(target=work, daemon=True, name="kyrios-worker")
+    thread.start()
+    thread.join(task.timeout)
+    if not found:
+        abandoned.set()  # the thread cannot be stopped, but what it returns late is dropped
+        raise UnitFailed(task.name, f"no result within {task.timeout:g} s", log=str(execution.log_path(task.name)))
+    if isinstance(found[0], BaseException):
+        raise found[0]
+    return found[0]
 
 
 def _checked(task: Task, result: Any) -> dict[str, pa.Table]:

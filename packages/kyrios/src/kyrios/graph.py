@@ -10,6 +10,11 @@ from functools import cached_property
 from heapq import heappop, heappush
 from typing import Any
 
+from kyrios.state import FINISHED, SUCCESSFUL, State
+
+#: Which ends of the tasks before it let a task run; the first is what holds where nothing is said.
+WHEN = ("all_succeeded", "all_done", "any_succeeded", "any_failed")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -35,6 +40,22 @@ class Task:
         Tasks that come first without giving data.
     retries, retry_delay, timeout
         How often it is tried again, and seconds.
+    backoff, longest_delay
+        What each delay is multiplied by for the next one, and its limit in seconds.
+    options
+        What a unit that is no Python function runs, and what a loop or a map repeats.
+    folder
+        Where its code is, below the flow's folder; ``registry:name/version`` for a built unit.
+    group
+        Name of the group that it is drawn in.
+    when
+        Which ends of the tasks before it let it run, see `WHEN`.
+    condition
+        ``test``, ``params`` and ``cells`` of an expression without which it is skipped, see `kyrios.conditions`.
+    cache
+        Whether its outputs are taken from an earlier run with the same inputs, code and parameters.
+    may_fail
+        Whether the run succeeds although it fails.
     """
 
     name: str
@@ -50,16 +71,65 @@ class Task:
     retries: int = 0
     retry_delay: float = 1.0
     timeout: float | None = None
+    backoff: float = 1.0
+    longest_delay: float = 3600.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    folder: str = ""
+    group: str = ""
+    when: str = "all_succeeded"
+    condition: Mapping[str, Any] = field(default_factory=dict)
+    cache: bool = False
+    may_fail: bool = False
 
     @cached_property
     def upstream(self) -> tuple[str, ...]:
-        """Names of the tasks that must have succeeded, sorted."""
-        return tuple(sorted({source.partition(".")[0] for source in self.inputs.values()} | set(self.after)))
+        """Names of the tasks that come first, sorted."""
+        before = {source.partition(".")[0] for source in self.inputs.values()}
+        return tuple(sorted((before | set(self.after)) - {"inputs"}))
+
+    def delay(self, attempt: int) -> float:
+        """Return the seconds to wait after the failure of `attempt`, counted from 1."""
+        return float(min(self.retry_delay * self.backoff ** (attempt - 1), self.longest_delay))
+
+    def verdict(self, states: Mapping[str, State]) -> State | None:
+        """Say what follows for this task from the states of those before it.
+
+        Returns
+        -------
+        State or None
+            ``queued`` if it may run, ``skipped`` if it never will, None if that is not known yet.
+        """
+        ends = [states[name] for name in self.upstream if states.get(name) in FINISHED]
+        good = sum(end in SUCCESSFUL for end in ends)
+        if self.when == "all_succeeded" and good < len(ends):
+            return State.SKIPPED
+        if len(ends) < len(self.upstream):
+            return None
+        if self.when == "any_failed":
+            # A failure before its own data is not the failure that it stands in for.
+            given = {source.partition(".")[0] for source in self.inputs.values()}
+            failed = any(states.get(name) == State.FAILED for name in set(self.after) - given)
+            whole = all(states[name] in SUCCESSFUL for name in given - {"inputs"})
+            return State.QUEUED if failed and whole else State.SKIPPED
+        runs = {
+            "all_succeeded": True,
+            "all_done": True,
+            "any_succeeded": good > 0,
+        }[self.when]
+        return State.QUEUED if runs else State.SKIPPED
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A flow as its engines see it; tasks are in the order in which one worker runs them."""
+    """A flow as its engines see it; tasks are in the order in which one worker runs them.
+
+    Parameters
+    ----------
+    every
+        Seconds between two ticks of a flow that runs as a service loop.
+    inputs, results
+        The tables that it takes and gives as a unit of another flow: columns by name, and ``task.port`` by name.
+    """
 
     flow: str
     version: str
@@ -70,6 +140,9 @@ class Graph:
     tags: tuple[str, ...] = ()
     cron: str | None = None
     tz: str = "UTC"
+    every: float | None = None
+    inputs: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
+    results: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def canonical(self) -> str:
@@ -110,13 +183,26 @@ class Graph:
 
 
 class ReadySet:
-    """The tasks whose predecessors have all finished; the same order every time (ties by name)."""
+    """The tasks that may run now; the same order every time (ties by name).
 
-    def __init__(self, graph: Graph, finished: Iterable[str] = ()) -> None:
-        done = set(finished)
+    A task is given back once by `pop`. Whoever runs it says how it ended: `finish`, `skip` or `drop`; each returns
+    the tasks that will never run because of that, sorted, which are then settled too.
+    """
+
+    def __init__(self, graph: Graph, finished: Iterable[str] = (), ended: Mapping[str, State] | None = None) -> None:
+        """Begin with the tasks in `finished` as succeeded, and those in `ended` as they ended."""
         self._graph = graph
-        self._waiting = {t.name: sum(u not in done for u in t.upstream) for t in graph.tasks if t.name not in done}
-        self._ready: list[str] = sorted(name for name, count in self._waiting.items() if count == 0)
+        self._states: dict[str, State] = {**dict.fromkeys(finished, State.SUCCEEDED), **(ended or {})}
+        self._waiting = {
+            t.name: sum(u not in self._states for u in t.upstream) for t in graph.tasks if t.name not in self._states
+        }
+        self._ready: list[str] = []
+        #: Tasks that will never run because of how those in `ended` ended.
+        self.lost: list[str] = []
+        for task in graph.tasks:
+            if task.name not in self._states and not (self.lost and task.name in self._ready):
+                for out in self._judge(task):
+                    self.lost += [out, *self._settle(out, State.SKIPPED)]
 
     def __bool__(self) -> bool:
         return bool(self._ready)
@@ -125,35 +211,64 @@ class ReadySet:
         """Take the first ready task."""
         return heappop(self._ready)
 
-    def finish(self, name: str) -> None:
+    def finish(self, name: str) -> list[str]:
         """Say that `name` has succeeded, which may make others ready."""
-        for follower in self._graph.downstream[name]:
-            self._waiting[follower] -= 1
-            if self._waiting[follower] == 0:
-                heappush(self._ready, follower)
+        return self._settle(name, State.SUCCEEDED)
+
+    def skip(self, name: str) -> list[str]:
+        """Say that `name` was skipped."""
+        return self._settle(name, State.SKIPPED)
 
     def drop(self, name: str) -> list[str]:
-        """Say that `name` will never succeed; return all tasks that can no longer run, sorted."""
-        lost: set[str] = set()
-        todo = [name]
+        """Say that `name` has failed for good."""
+        return self._settle(name, State.FAILED)
+
+    def _settle(self, name: str, end: State) -> list[str]:
+        lost: list[str] = []
+        todo = [(name, end)]
         while todo:
-            for follower in self._graph.downstream[todo.pop()]:
-                if follower not in lost:
-                    lost.add(follower)
-                    todo.append(follower)
+            name, end = todo.pop()
+            self._states[name] = end
+            for follower in self._graph.downstream[name]:
+                self._waiting[follower] -= 1
+                if follower not in self._states and (self._waiting[follower] == 0 or end not in SUCCESSFUL):
+                    for out in self._judge(self._graph.task(follower)):
+                        lost.append(out)
+                        todo.append((out, State.SKIPPED))
         return sorted(lost)
+
+    def _judge(self, task: Task) -> list[str]:
+        plain = task.when == "all_succeeded" and self._waiting[task.name] == 0
+        if plain and all(self._states[name] in SUCCESSFUL for name in task.upstream):
+            heappush(self._ready, task.name)
+            return []
+        verdict = task.verdict(self._states)
+        if verdict == State.QUEUED:
+            heappush(self._ready, task.name)
+        elif verdict == State.SKIPPED:
+            self._states[task.name] = State.SKIPPED
+            return [task.name]
+        return []
 
 
 def ordered(tasks: Iterable[Task]) -> tuple[Task, ...]:
     """Return `tasks` in the order in which one worker runs them; the tasks must hold no cycle."""
-    known = tuple(sorted(tasks, key=lambda t: t.name))
-    ready = ReadySet(Graph("order", "0", known))
-    names = []
+    by_name = {task.name: task for task in tasks}
+    waiting = {name: len(task.upstream) for name, task in by_name.items()}
+    followers: dict[str, list[str]] = {name: [] for name in by_name}
+    for name, task in by_name.items():
+        for before in task.upstream:
+            followers[before].append(name)
+    ready = sorted(name for name, count in waiting.items() if count == 0)
+    found = []
     while ready:
-        names.append(ready.pop())
-        ready.finish(names[-1])
-    by_name = {task.name: task for task in known}
-    return tuple(by_name[name] for name in names)
+        name = heappop(ready)
+        found.append(by_name[name])
+        for follower in followers[name]:
+            waiting[follower] -= 1
+            if waiting[follower] == 0:
+                heappush(ready, follower)
+    return tuple(found)
 
 
 def find_cycle(upstream: Mapping[str, Iterable[str]]) -> list[str] | None:

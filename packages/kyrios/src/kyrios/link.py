@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kyrios._house.errors import nearest
+from kyrios.conditions import Condition, read_condition
 from kyrios.document import Document, shown
-from kyrios.graph import Graph, Task, find_cycle, ordered
-from kyrios.references import fill, references
-from kyrios.spec import FITS, FlowSpec, Param, Port, UnitSpec, Use, in_words
+from kyrios.expand import Expansion
+from kyrios.graph import Graph, find_cycle, ordered
+from kyrios.pieces import Columns, Piece
+from kyrios.references import REFERENCE, fill, references
+from kyrios.spec import FITS, FlowSpec, Param, Port, Use, in_words
 
 if TYPE_CHECKING:
     from kyrios.load import Units
@@ -18,157 +21,334 @@ if TYPE_CHECKING:
 
 def link(flow: FlowSpec, document: Document, units: Units) -> Graph | None:
     """Return the graph of `flow`, or None where there is a mistake; mistakes go into ``document.problems``."""
-    for name, value in flow.params.items():
+    return _Linker(flow, document, units).link()
+
+
+class _Linker:
+    def __init__(self, flow: FlowSpec, document: Document, units: Units) -> None:
+        self.flow, self.document, self.units = flow, document, units
+        self.pieces: dict[str, list[Piece]] = {}  # of each use: what may run in its place, the first one first
+        self.complete = True
+        self.conditions: dict[str, Condition] = {}
+
+    def link(self) -> Graph | None:
+        flow = self.flow
+        if "inputs" in flow.units:
+            self.problem(
+                ("units", "inputs"), "'inputs' names what the flow takes; give the unit another name", key=True
+            )
+        for name, value in flow.params.items():
+            if not _is_plain(value):
+                hint = "write a date or a special number in quotes"
+                self.problem(("params", name), f"the parameter {name!r} must be JSON, not {value!r}", hint=hint)
+        for name, use in flow.units.items():
+            self.pieces[name] = self._resolve(name, use)
+        for name, use in flow.units.items():
+            self._judge_use(name, use)
+        upstream = {name: self._before(name, use) for name, use in flow.units.items()}
+        cycle = find_cycle(upstream)
+        if cycle:
+            self.problem(("units", cycle[0]), f"the units form a cycle: {' -> '.join(cycle)}", key=True)
+        for word, source in flow.outputs.items():
+            if source.startswith("inputs."):
+                self.problem(("outputs", word), f"{word!r} must be what a unit gives, not what the flow takes")
+            self._judge_source(("outputs", word), source)
+        if self.document.problems or not self.complete:
+            return None
+        expansion = Expansion(flow, self.pieces, self.conditions)
+        for name in _in_order(upstream):
+            expansion.add(name, self._outputs(name))
+        tasks = ordered(expansion.tasks)
+        self._judge_tasks(expansion)
+        if self.document.problems:
+            return None
+        return Graph(
+            flow=flow.flow,
+            version=flow.info.version,
+            summary=flow.info.summary,
+            owner=flow.info.owner,
+            tags=tuple(flow.info.tags),
+            cron=flow.schedule.cron if flow.schedule else None,
+            tz=flow.schedule.tz if flow.schedule else "UTC",
+            every=flow.schedule.every if flow.schedule else None,
+            params=dict(flow.params),
+            tasks=tasks,
+            inputs={word: port.columns for word, port in flow.inputs.items()},
+            results={word: expansion.source(source) for word, source in flow.outputs.items()},
+        )
+
+    def problem(self, path: tuple[str | int, ...], message: str, *, hint: str | None = None, key: bool = False) -> None:
+        self.document.problem(path, message, hint=hint, key=key)
+
+    def _before(self, name: str, use: Use) -> set[str]:
+        found = {source.partition(".")[0] for source in use.sources} | set(use.after)
+        if name in self.conditions:
+            found |= {cell.partition(".")[0] for cell in self.conditions[name].cells.values()}
+        found |= {v.partition(".")[0] for v in use.map.values() if is_column(v)}
+        return found - {"inputs"}
+
+    # What each use is made of.
+
+    def _resolve(self, name: str, use: Use) -> list[Piece]:
+        at = ("units", name)
+        if use.branch is not None:
+            places: list[tuple[str, ...]] = [(*at, "branch", "cases", value) for value in use.branch.cases]
+            refs = list(use.branch.cases.values())
+            if use.branch.otherwise:
+                places.append((*at, "branch", "otherwise"))
+                refs.append(use.branch.otherwise)
+            return [p for place, ref in zip(places, refs, strict=True) for p in self._piece(place, ref)]
+        if use.use is None:
+            return []
+        found = self._piece((*at, "use"), use.use)
+        for i, ref in enumerate(use.fallback):
+            found += self._piece((*at, "fallback", i), ref)
+        return found
+
+    def _piece(self, place: tuple[str | int, ...], ref: str) -> list[Piece]:
+        unit, _, version = ref.partition("@")
+        if unit not in self.units.names:
+            hint = nearest(unit, self.units.names) or f"write {shown(self.units.folder / (unit + '.yaml'))}"
+            self.problem(place, f"there is no unit {unit!r}", hint=hint)
+            self.complete = False
+            return []
+        piece = self.units.piece(unit, ref)
+        if piece is None:
+            self.complete = False
+            return []
+        wanted = version.split(".")
+        if piece.version.split(".")[: len(wanted)] != wanted:
+            self.problem(place, f"{ref} is asked for, but {unit} is {piece.version}")
+        return [piece]
+
+    def _outputs(self, name: str, seen: frozenset[str] = frozenset()) -> dict[str, Columns]:
+        """Return the outputs of a use: what each of the units that may run in its place gives."""
+        use = self.flow.units[name]
+        if use.select or use.gate:
+            first = (use.select or [use.gate or ""])[0]
+            unit, _, port = first.partition(".")
+            if unit == "inputs":
+                return {port: self.flow.inputs[port].columns} if port in self.flow.inputs else {}
+            if unit not in self.flow.units or unit in seen:
+                return {}
+            given = self._outputs(unit, seen | {name})
+            return {port: given[port]} if port in given else {}
+        pieces = self.pieces.get(name, [])
+        if not pieces:
+            return {}
+        common = set(pieces[0].outputs).intersection(*(p.outputs for p in pieces))
+        return {port: columns for port, columns in pieces[0].outputs.items() if port in common}
+
+    # What does not fit.
+
+    def _judge_use(self, name: str, use: Use) -> None:
+        at = ("units", name)
+        for i, before in enumerate(use.after):
+            if before not in self.flow.units:
+                self.problem((*at, "after", i), f"there is no unit {before!r} in this flow", hint=self._near(before))
+        self._judge_operators(name, use)
+        pieces = self.pieces[name]
+        for port, source in use.inputs.items():
+            ports = {word: p for piece in reversed(pieces) for word, p in piece.inputs.items()}
+            if pieces and port not in ports:
+                text = f"{_ref(use)} has no input {port!r}"
+                self.problem((*at, "in", port), text, hint=nearest(port, ports), key=True)
+            else:
+                self._judge_source((*at, "in", port), source, port, ports.get(port))
+        params = {word: p for piece in reversed(pieces) for word, p in piece.params.items()}
+        for place, values in (("with", use.params), ("map", use.map)):
+            for word, value in values.items():
+                if pieces and word not in params:
+                    text = f"{_ref(use)} has no parameter {word!r}"
+                    self.problem((*at, place, word), text, hint=nearest(word, params), key=True)
+                elif place == "with":
+                    self._judge_value((*at, place, word), word, value, params.get(word))
+                else:
+                    self._judge_map((*at, place, word), name, word, value, params.get(word))
+        for piece in pieces:
+            for port in sorted(set(piece.inputs) - set(use.inputs)):
+                hint = f"in: {{{port}: unit.output}}"
+                self.problem(at, f"the input {port!r} of {piece.ref} is not connected", hint=hint, key=True)
+            for word, param in sorted(piece.params.items()):
+                if "default" not in param.model_fields_set and word not in {**use.params, **use.map}:
+                    hint = f"with: {{{word}: ...}}"
+                    self.problem(at, f"the parameter {word!r} of {piece.ref} has no value", hint=hint, key=True)
+
+    def _judge_operators(self, name: str, use: Use) -> None:
+        at = ("units", name)
+        if (use.select or use.gate) and (use.inputs or use.params or use.map or use.loop or use.fallback):
+            self.problem(at, "'select' and 'gate' take no in, with, map, loop or fallback", key=True)
+        if use.gate and use.condition is None:
+            self.problem(at, "a gate needs a condition", hint="if: unit.output.column > 0", key=True)
+        for i, source in enumerate(use.select or ()):
+            self._judge_source((*at, "select", i), source)
+        if use.gate:
+            self._judge_source((*at, "gate"), use.gate)
+        if use.condition is not None:
+            self._judge_condition((*at, "if"), name, use.condition)
+        if use.branch is not None:
+            case = f"{use.branch.on} == 0"
+            self._judge_condition((*at, "branch", "on"), name, case, "branch")
+            if use.condition is not None or use.map or use.loop or use.fallback:
+                self.problem(at, "'branch' takes no if, map, loop or fallback", key=True)
+        if use.loop is not None and use.loop.until is not None:
+            self._judge_until((*at, "loop", "until"), name, use.loop.until)
+        if use.loop is not None and any(piece.graph for piece in self.pieces[name]):
+            self.problem((*at, "loop"), "a flow cannot be looped; loop the units in it", key=True)
+
+    def _judge_condition(self, place: tuple[str, ...], name: str, text: str, word: str = "if") -> None:
+        try:
+            condition = read_condition(text)
+        except ValueError as exc:
+            self.problem(place, f"{word!r} {exc}")
+            return
+        for value in condition.params.values():
+            self._judge_references(place, value)
+        for cell in condition.cells.values():
+            self._judge_column(place, cell)
+        self.conditions[name] = condition
+
+    def _judge_until(self, place: tuple[str, ...], name: str, text: str) -> None:
+        try:
+            condition = read_condition(text, own=True)
+        except ValueError as exc:
+            self.problem(place, f"'until' {exc}")
+            return
+        outputs = self._outputs(name)
+        for cell in condition.cells.values():
+            port, _, column = cell.partition(".")
+            if self.pieces[name] and port not in outputs:
+                self.problem(
+                    place, f"{_ref(self.flow.units[name])} has no output {port!r}", hint=nearest(port, outputs)
+                )
+            elif column not in (outputs.get(port) or {column: ""}):
+                self.problem(place, f"{port} has no column {column!r}", hint=nearest(column, outputs[port] or ()))
+        for value in condition.params.values():
+            self._judge_references(place, value)
+
+    def _judge_column(self, place: tuple[str, ...], cell: str) -> None:
+        source, _, column = cell.rpartition(".")
+        columns = self._judge_source(place, source)
+        if columns is not None and column not in columns:
+            self.problem(place, f"{source} has no column {column!r}", hint=nearest(column, columns))
+
+    def _judge_source(
+        self, place: tuple[str | int, ...], source: str, port: str = "", wanted: Port | None = None
+    ) -> Columns:
+        """Judge one ``unit.output``; return its columns where they are known."""
+        given: Columns
+        unit, _, output = source.partition(".")
+        if unit == "inputs":
+            if output not in self.flow.inputs:
+                hint: str | None = nearest(output, self.flow.inputs) or "inputs: {name: {type: table}}"
+                self.problem(place, f"the flow has no input {output!r}", hint=hint)
+                return None
+            given = self.flow.inputs[output].columns
+        else:
+            if unit not in self.flow.units:
+                self.problem(place, f"there is no unit {unit!r} in this flow", hint=self._near(unit))
+                return None
+            outputs = self._outputs(unit)
+            if output not in outputs:
+                if self.pieces[unit] or self.flow.units[unit].select or self.flow.units[unit].gate:
+                    hint = nearest(output, outputs) or f"its outputs: {', '.join(outputs) or 'none'}"
+                    self.problem(place, f"the unit {unit!r} has no output {output!r}", hint=hint)
+                return None
+            given = outputs[output]
+        if wanted is None or wanted.columns is None or given is None:
+            return given
+        for column, kind in wanted.columns.items():
+            if column not in given:
+                hint = nearest(column, given)
+                self.problem(place, f"{source} has no column {column!r}, which {port} needs", hint=hint)
+            elif given[column] != kind:
+                self.problem(place, f"column {column!r} of {source} is {given[column]}, but {port} needs {kind}")
+        return given
+
+    def _judge_map(self, place: tuple[str, ...], name: str, word: str, value: Any, declared: Param | None) -> None:
+        if isinstance(value, list):
+            if not value:
+                self.problem(place, f"{word!r} must not be empty")
+            for item in value:
+                self._judge_value(place, word, item, declared)
+        elif is_column(value):
+            self._judge_column(place, value)
+        elif not (isinstance(value, str) and REFERENCE.fullmatch(value)):
+            self.problem(place, f"{word!r} must be a list, ${{params.<name>}} or unit.output.column, not {value!r}")
+        else:
+            self._judge_references(place, value)
+        if not isinstance(value, list) and any(piece.graph for piece in self.pieces[name]):
+            self.problem(place, "a flow is mapped over a list only", hint=f"map: {{{word}: [1, 2]}}")
+
+    def _judge_value(self, place: tuple[str, ...], word: str, value: Any, declared: Param | None) -> None:
         if not _is_plain(value):
             hint = "write a date or a special number in quotes"
-            document.problem(("params", name), f"the parameter {name!r} must be JSON, not {value!r}", hint=hint)
-    specs = {name: _resolve(name, use, document, units) for name, use in flow.units.items()}
-    for name, use in flow.units.items():
-        _judge_use(name, use, specs, flow, document)
-    upstream = {
-        name: {source.partition(".")[0] for source in use.inputs.values()} | set(use.after)
-        for name, use in flow.units.items()
-    }
-    cycle = find_cycle(upstream)
-    if cycle:
-        document.problem(("units", cycle[0]), f"the units form a cycle: {' -> '.join(cycle)}", key=True)
-    if document.problems or any(spec is None for spec in specs.values()):
-        return None
-    return Graph(
-        flow=flow.flow,
-        version=flow.info.version,
-        summary=flow.info.summary,
-        owner=flow.info.owner,
-        tags=tuple(flow.info.tags),
-        cron=flow.schedule.cron if flow.schedule else None,
-        tz=flow.schedule.tz if flow.schedule else "UTC",
-        params=dict(flow.params),
-        tasks=ordered(_task(name, flow.units[name], spec) for name, spec in specs.items() if spec),
-    )
+            self.problem(place, f"{word!r} must be JSON, not {value!r}", hint=hint)
+            return
+        if not self._judge_references(place, value) or declared is None or declared.type not in FITS:
+            return
+        filled = fill(value, self.flow.params)
+        # A flow's parameter whose default is null is given when the flow is run, and judged then.
+        if filled is not None and not FITS[declared.type](filled):
+            self.problem(place, f"{word!r} must be {in_words(declared.type)}, not {filled!r}")
+
+    def _judge_references(self, place: tuple[str, ...], value: Any) -> bool:
+        good = True
+        for reference in references(value):
+            known = reference.removeprefix("params.") if reference.startswith("params.") else None
+            if known is None:
+                self.problem(place, f"'${{{reference}}}' is not understood", hint="write ${params.<name>}")
+            elif known not in self.flow.params:
+                self.problem(place, f"the flow has no parameter {known!r}", hint=nearest(known, self.flow.params))
+            good = good and known in self.flow.params
+        return good
+
+    def _judge_tasks(self, expansion: Expansion) -> None:
+        """Judge what only shows once flows inside flows are laid open."""
+        names: dict[str, str] = {}
+        for task in expansion.tasks:
+            plain = task.name.replace("-", "__")
+            use = task.name.partition("-")[0]
+            if plain in names:
+                self.problem(
+                    ("units", use), f"{task.name!r} and {names[plain]!r} are too alike to be told apart", key=True
+                )
+            names[plain] = task.name
+            inside = [p for p in self.pieces[use] if p.graph]
+            for word, template in task.params.items() if inside else ():
+                filled = fill(template, self.flow.params)
+                if filled is not None and not FITS[task.types[word]](filled):
+                    text = f"{word!r} of {task.name} must be {in_words(task.types[word])}, not {filled!r}"
+                    self.problem(("units", use, "with"), text)
+
+    def _near(self, name: str) -> str | None:
+        return nearest(name, self.flow.units)
 
 
-def _task(name: str, use: Use, spec: UnitSpec) -> Task:
-    defaults = {word: p.default for word, p in spec.interface.params.items() if "default" in p.model_fields_set}
-    return Task(
-        name=name,
-        unit=spec.unit,
-        version=spec.info.version,
-        call=spec.run.call,
-        summary=spec.info.summary,
-        params={**defaults, **use.params},
-        types={word: p.type for word, p in spec.interface.params.items()},
-        inputs=dict(use.inputs),
-        outputs={word: port.columns for word, port in spec.interface.outputs.items()},
-        after=tuple(sorted(set(use.after))),
-        retries=spec.run.retries,
-        retry_delay=spec.run.retry_delay,
-        timeout=spec.run.timeout,
-    )
+def is_column(value: Any) -> bool:
+    """Tell whether `value` is a ``unit.output.column``."""
+    return isinstance(value, str) and len(value.split(".")) == 3 and all(p.isidentifier() for p in value.split("."))
 
 
-def _resolve(name: str, use: Use, document: Document, units: Units) -> UnitSpec | None:
-    unit, _, version = use.use.partition("@")
-    place = ("units", name, "use")
-    if unit not in units.names:
-        hint = nearest(unit, units.names) or f"write {shown(units.folder / (unit + '.yaml'))}"
-        document.problem(place, f"there is no unit {unit!r}", hint=hint)
-        return None
-    spec = units.get(unit)
-    wanted = version.split(".")
-    if spec is not None and spec.info.version.split(".")[: len(wanted)] != wanted:
-        document.problem(place, f"{use.use} is asked for, but {unit} is {spec.info.version}")
-    return spec
+def _in_order(upstream: Mapping[str, set[str]]) -> list[str]:
+    """Return the uses with those before each first, always the same way."""
+    found: list[str] = []
+    seen: set[str] = set()
+    for start in sorted(upstream):
+        todo = [(start, False)]
+        while todo:
+            name, done = todo.pop()
+            if done:
+                found.append(name)
+            elif name not in seen:
+                seen.add(name)
+                todo.append((name, True))
+                todo += [(before, False) for before in sorted(upstream[name], reverse=True)]
+    return found
 
 
-def _judge_use(name: str, use: Use, specs: Mapping[str, UnitSpec | None], flow: FlowSpec, document: Document) -> None:
-    at = ("units", name)
-    for i, before in enumerate(use.after):
-        if before not in specs:
-            document.problem(
-                (*at, "after", i), f"there is no unit {before!r} in this flow", hint=nearest(before, specs)
-            )
-    spec = specs[name]
-    for port, source in use.inputs.items():
-        if spec is not None and port not in spec.interface.inputs:
-            hint = nearest(port, spec.interface.inputs)
-            document.problem((*at, "in", port), f"{use.use} has no input {port!r}", hint=hint, key=True)
-        else:
-            _judge_edge(at, port, source, spec.interface.inputs[port] if spec else None, specs, document)
-    for word, value in use.params.items():
-        declared = spec.interface.params.get(word) if spec else None
-        if spec is not None and declared is None:
-            hint = nearest(word, spec.interface.params)
-            document.problem((*at, "with", word), f"{use.use} has no parameter {word!r}", hint=hint, key=True)
-        else:
-            _judge_value((*at, "with", word), word, value, declared, flow, document)
-    if spec is None:
-        return
-    for port in sorted(set(spec.interface.inputs) - set(use.inputs)):
-        document.problem(
-            at, f"the input {port!r} of {use.use} is not connected", hint=f"in: {{{port}: unit.output}}", key=True
-        )
-    for word, param in sorted(spec.interface.params.items()):
-        if "default" not in param.model_fields_set and word not in use.params:
-            document.problem(
-                at, f"the parameter {word!r} of {use.use} has no value", hint=f"with: {{{word}: ...}}", key=True
-            )
-
-
-def _judge_edge(
-    at: tuple[str, ...],
-    port: str,
-    source: str,
-    wanted: Port | None,
-    specs: Mapping[str, UnitSpec | None],
-    document: Document,
-) -> None:
-    unit, _, output = source.partition(".")
-    place = (*at, "in", port)
-    if unit not in specs:
-        document.problem(place, f"there is no unit {unit!r} in this flow", hint=nearest(unit, specs))
-        return
-    producer = specs[unit]
-    if producer is None:
-        return
-    outputs = producer.interface.outputs
-    if output not in outputs:
-        hint = nearest(output, outputs) or f"its outputs: {', '.join(outputs) or 'none'}"
-        document.problem(place, f"the unit {unit!r} has no output {output!r}", hint=hint)
-        return
-    given = outputs[output].columns
-    if wanted is None or wanted.columns is None or given is None:
-        return
-    for column, kind in wanted.columns.items():
-        if column not in given:
-            document.problem(
-                place, f"{source} has no column {column!r}, which {port} needs", hint=nearest(column, given)
-            )
-        elif given[column] != kind:
-            document.problem(place, f"column {column!r} of {source} is {given[column]}, but {port} needs {kind}")
-
-
-def _judge_value(
-    place: tuple[str, ...], word: str, value: Any, declared: Param | None, flow: FlowSpec, document: Document
-) -> None:
-    if not _is_plain(value):
-        document.problem(
-            place, f"{word!r} must be JSON, not {value!r}", hint="write a date or a special number in quotes"
-        )
-        return
-    missing = False
-    for reference in references(value):
-        known = reference.removeprefix("params.") if reference.startswith("params.") else None
-        if known is None:
-            document.problem(place, f"'${{{reference}}}' is not understood", hint="write ${params.<name>}")
-        elif known not in flow.params:
-            document.problem(place, f"the flow has no parameter {known!r}", hint=nearest(known, flow.params))
-        missing = missing or known not in flow.params
-    if missing or declared is None:
-        return
-    filled = fill(value, flow.params)
-    # A flow's parameter whose default is null is given when the flow is run, and judged then.
-    if filled is not None and not FITS[declared.type](filled):
-        document.problem(place, f"{word!r} must be {in_words(declared.type)}, not {filled!r}")
+def _ref(use: Use) -> str:
+    return use.use or ("the branch" if use.branch else "the operator")
 
 
 def _is_plain(value: Any) -> bool:

@@ -15,6 +15,8 @@ from kyrios.document import Document, read_document, shown
 from kyrios.errors import FlowInvalid, NotFound, Problem
 from kyrios.graph import Graph
 from kyrios.link import link
+from kyrios.pieces import Piece, flow_piece, unit_piece
+from kyrios.registry import REGISTRY, registered
 from kyrios.spec import FITS, FlowSpec, Port, UnitSpec, in_words
 
 _Spec = TypeVar("_Spec", bound=BaseModel)
@@ -33,35 +35,78 @@ def read_flow(folder: Path) -> Graph:
     path = folder / "flow.yaml"
     if not path.is_file():
         raise NotFound(f"{folder} holds no flow: there is no flow.yaml", hint="give the folder of a flow")
-    document = read_document(path, shown(path))
-    flow = _judge(document, FlowSpec)
-    units = Units(folder)
-    if flow is None:
-        units.read_all(document.value)
-    graph = None if flow is None else link(flow, document, units)
+    return link_document(read_document(path, shown(path)), folder)
+
+
+def link_document(document: Document, folder: Path, units: Units | None = None) -> Graph:
+    """Return the graph of the flow in `document`, whose units are `units`, or else those in `folder`."""
+    units = units or Units(folder)
+    _, graph = _linked(document, units)
     problems = [*sorted(document.problems), *units.problems()]
     if problems or graph is None:
         raise FlowInvalid(shown(folder), problems)
     return graph
 
 
-class Units:
-    """The unit files beside a flow, each read once."""
+def _linked(document: Document, units: Units) -> tuple[FlowSpec | None, Graph | None]:
+    flow = _judge(document, FlowSpec)
+    if flow is None:
+        units.read_all(document.value)
+        return None, None
+    return flow, link(flow, document, units)
 
-    def __init__(self, folder: Path) -> None:
+
+class Units:
+    """The units beside a flow, each read once: files, folders that are flows themselves, and those that were built."""
+
+    def __init__(self, folder: Path, within: tuple[Path, ...] = ()) -> None:
         self.folder = folder / "units"
-        self.names = sorted(p.stem for p in self.folder.glob("*.yaml"))
+        self.names = sorted(
+            {p.stem for p in self.folder.glob("*.yaml")}
+            | {p.parent.name for p in self.folder.glob("*/flow.yaml")}
+            | set(registered())
+        )
+        self._within = (*within, folder.resolve())
         self._read: dict[str, tuple[Document, UnitSpec | None]] = {}
+        self._flows: dict[str, tuple[Document, Units | None, Piece | None]] = {}
+
+    def piece(self, name: str, ref: str) -> Piece | None:
+        """Return the unit `name`, which was asked for as `ref`; None where there is a mistake in it."""
+        folder = self.folder / name
+        if not (self.folder / f"{name}.yaml").is_file():
+            if (folder / "flow.yaml").is_file():
+                return self._flow(name, ref)
+            built = registered()[name]
+            spec = self._spec(name, built / f"{name}.yaml", built)
+            return None if spec is None else unit_piece(ref, spec, f"{REGISTRY}{name}/{built.name}")
+        spec = self.get(name)
+        return None if spec is None else unit_piece(ref, spec, "")
+
+    def _flow(self, name: str, ref: str) -> Piece | None:
+        if name not in self._flows:
+            folder = self.folder / name
+            path = folder / "flow.yaml"
+            document = read_document(path, shown(path))
+            if folder.resolve() in self._within:
+                document.problem((), f"the flow {name!r} holds itself")
+                self._flows[name] = document, None, None
+                return None
+            units = Units(folder, self._within)
+            spec, graph = _linked(document, units)
+            if spec is not None and spec.flow != name:
+                document.problem(("flow",), f"the folder is called {name} but the flow {spec.flow!r}")
+            piece = None
+            if spec is not None and graph is not None:
+                piece = flow_piece(ref, spec, graph, f"units/{name}")
+            self._flows[name] = document, units, piece
+        return self._flows[name][2]
 
     def get(self, name: str) -> UnitSpec | None:
+        return self._spec(name, self.folder / f"{name}.yaml", self.folder.parent)
+
+    def _spec(self, name: str, path: Path, folder: Path) -> UnitSpec | None:
         if name not in self._read:
-            path = self.folder / f"{name}.yaml"
-            document = read_document(path, shown(path))
-            spec = _judge(document, UnitSpec)
-            if spec is not None:
-                _judge_unit(spec, document, name)
-                _judge_code(spec, document, self.folder.parent)
-            self._read[name] = document, spec
+            self._read[name] = judged_unit(read_document(path, shown(path)), name, folder)
         return self._read[name][1]
 
     def read_all(self, flow: Any) -> None:
@@ -70,10 +115,23 @@ class Units:
         for use in uses.values() if isinstance(uses, Mapping) else ():
             named = str(use.get("use")).partition("@")[0] if isinstance(use, Mapping) else ""
             if named in self.names:
-                self.get(named)
+                self.piece(named, named)
 
     def problems(self) -> list[Problem]:
-        return [p for name in sorted(self._read) for p in sorted(self._read[name][0].problems)]
+        found = [p for name in sorted(self._read) for p in sorted(self._read[name][0].problems)]
+        for name in sorted(self._flows):
+            document, units, _ = self._flows[name]
+            found += [*sorted(document.problems), *(units.problems() if units else ())]
+        return found
+
+
+def judged_unit(document: Document, name: str, folder: Path) -> tuple[Document, UnitSpec | None]:
+    """Return `document` with the mistakes in it, and the unit `name` that it describes; its code is in `folder`."""
+    spec = _judge(document, UnitSpec)
+    if spec is not None:
+        _judge_unit(spec, document, name)
+        _judge_code(spec, document, folder)
+    return document, spec
 
 
 def _judge(document: Document, model: type[_Spec]) -> _Spec | None:
@@ -213,6 +271,8 @@ def _judge_code(spec: UnitSpec, document: Document, folder: Path) -> None:
     """Compare the function with the interface where it can be read without running it."""
     import ast
 
+    if spec.run.call is None:
+        return
     module, _, function = spec.run.call.partition(":")
     source = folder / f"{module.replace('.', '/')}.py"
     if not source.is_file():

@@ -25,11 +25,12 @@ def fill(value: Any, params: Mapping[str, Any]) -> Any:
         whole = REFERENCE.fullmatch(value)
         if whole:
             return params[whole[1].removeprefix("params.")]
-        return REFERENCE.sub(lambda m: _plain_text(params[m[1].removeprefix("params.")]), value)
+        return REFERENCE.sub(lambda m: as_text(params[m[1].removeprefix("params.")]), value)
     if isinstance(value, Mapping):
         return {key: fill(item, params) for key, item in value.items()}
     return [fill(item, params) for item in value] if isinstance(value, list) else value
 
 
-def _plain_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a value as it stands inside a text: texts as they are, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

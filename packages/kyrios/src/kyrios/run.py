@@ -29,6 +29,7 @@ class TaskRun:
     attempts: int = 0
     error: str | None = None
     log: str | None = None
+    reason: str | None = None
     code: str | None = None
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: list[dict[str, Any]] = field(default_factory=list)
@@ -124,7 +125,7 @@ class Run:
         if running:
             task.started, task.attempts = event.at, int(detail.get("attempt", 1))
         task.ended = event.at if ended else None
-        for key in ("seconds", "error", "log", "code", "outputs", "packages", "datasets"):
+        for key in ("seconds", "error", "log", "reason", "code", "outputs", "packages", "datasets"):
             if key in detail:
                 setattr(task, key, detail[key])
 

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    model_validator,
+)
 
 Name = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, StringConstraints(strict=True)]
@@ -41,6 +51,8 @@ def _zone(value: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(_seconds)]
+UseRef = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_]*@\d+(\.\d+){0,2}$")]
+Source = Annotated[str, StringConstraints(strict=True, pattern=r"^\w+\.\w+$")]
 
 
 class _Closed(BaseModel):
@@ -54,43 +66,6 @@ class Info(_Closed):
     summary: Text = ""
     owner: Text = ""
     tags: list[Text] = []
-
-
-class Schedule(_Closed):
-    """When a flow starts by itself."""
-
-    cron: Annotated[Text, AfterValidator(_cron)]
-    tz: Annotated[Text, AfterValidator(_zone)] = "UTC"
-
-
-class Use(_Closed):
-    """One unit in a flow: what it is, where its inputs come from, its parameters."""
-
-    use: Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_]*@\d+(\.\d+){0,2}$")]
-    inputs: dict[str, Annotated[str, StringConstraints(strict=True, pattern=r"^\w+\.\w+$")]] = Field({}, alias="in")
-    params: dict[str, Any] = Field({}, alias="with")
-    after: list[Name] = []
-
-
-class FlowSpec(_Closed):
-    """``flow.yaml``."""
-
-    kyrios: Literal[1]
-    flow: Name
-    info: Info
-    schedule: Schedule | None = None
-    params: dict[Name, Any] = {}
-    units: Annotated[dict[Name, Use], Field(min_length=1)]
-    fuse: Literal["none"] = "none"
-
-
-class RunSpec(_Closed):
-    """How a unit is called."""
-
-    call: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-    retries: Annotated[StrictInt, Field(ge=0, le=100)] = 0
-    retry_delay: Duration = 1.0
-    timeout: Duration | None = None
 
 
 class Param(_Closed):
@@ -109,6 +84,126 @@ class Port(_Closed):
     summary: Text = ""
 
 
+class Schedule(_Closed):
+    """When a flow starts by itself: at the times of a cron line, or again and again as a service loop."""
+
+    cron: Annotated[Text, AfterValidator(_cron)] | None = None
+    tz: Annotated[Text, AfterValidator(_zone)] = "UTC"
+    every: Duration | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.cron is None) == (self.every is None):
+            raise ValueError("must hold either cron or every")
+        return self
+
+
+class Tries(_Closed):
+    """How often a unit is tried, and how long it may take."""
+
+    retries: Annotated[StrictInt, Field(ge=0, le=100)] | None = None
+    retry_delay: Duration | None = None
+    backoff: Annotated[float, Field(ge=1, le=100)] | None = None
+    longest_delay: Duration | None = None
+    timeout: Duration | None = None
+
+
+class Loop(_Closed):
+    """Call a unit again with what it gave, until a condition holds."""
+
+    times: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+    until: Text | None = None
+
+
+class Case(_Closed):
+    """Which unit runs for each value of an expression."""
+
+    on: Text
+    cases: Annotated[dict[str, UseRef], Field(min_length=1)]
+    otherwise: UseRef | None = None
+
+
+class Use(Tries):
+    """One unit in a flow: what it is, where its inputs come from, its parameters, and when it runs.
+
+    It holds exactly one of ``use``, ``branch``, ``select`` and ``gate``.
+    """
+
+    use: UseRef | None = None
+    branch: Case | None = None
+    select: Annotated[list[Source], Field(min_length=1)] | None = None
+    gate: Source | None = None
+    inputs: dict[str, Source] = Field({}, alias="in")
+    params: dict[str, Any] = Field({}, alias="with")
+    after: list[Name] = []
+    map: dict[Name, Any] = {}
+    loop: Loop | None = None
+    fallback: list[UseRef] = []
+    when: Literal["all_succeeded", "all_done", "any_succeeded", "any_failed"] | None = None
+    condition: Text | None = Field(None, alias="if")
+    may_fail: StrictBool = False
+    group: Name | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        kinds = [k for k in ("use", "branch", "select", "gate") if getattr(self, k) is not None]
+        if len(kinds) != 1:
+            raise ValueError("must hold exactly one of use, branch, select and gate")
+        return self
+
+    @property
+    def sources(self) -> list[str]:
+        """Every ``unit.output`` that it reads."""
+        return [*self.inputs.values(), *(self.select or ()), *([self.gate] if self.gate else ())]
+
+
+class FlowSpec(_Closed):
+    """``flow.yaml``."""
+
+    kyrios: Literal[1]
+    flow: Name
+    info: Info
+    schedule: Schedule | None = None
+    params: dict[Name, Any] = {}
+    inputs: dict[Name, Port] = {}
+    outputs: dict[Name, Source] = {}
+    defaults: Tries = Tries()
+    units: Annotated[dict[Name, Use], Field(min_length=1)]
+    fuse: Literal["none"] = "none"
+
+
+class RunSpec(Tries):
+    """How a unit is called: exactly one of ``call``, ``shell``, ``sql`` and ``veda``."""
+
+    call: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    shell: Text | None = None
+    sql: Text | None = None
+    engine: Literal["sqlite", "duckdb"] | None = None
+    veda: Text | None = None
+    method: Name | None = None
+    env: dict[str, Text] = {}
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        kinds = [k for k in ("call", "shell", "sql", "veda") if getattr(self, k) is not None]
+        if len(kinds) != 1:
+            raise ValueError("must hold exactly one of call, shell, sql and veda")
+        for word, kind in (("engine", "sql"), ("method", "veda")):
+            if getattr(self, word) is not None and kinds != [kind]:
+                raise ValueError(f"must hold {kind} where it holds {word}")
+        if kinds == ["veda"] and self.method is None:
+            raise ValueError("must hold method where it holds veda")
+        if self.env and kinds != ["shell"]:
+            raise ValueError("must hold shell where it holds env")
+        return self
+
+
+class StateSpec(_Closed):
+    """What is kept between runs."""
+
+    cache: StrictBool = False
+
+
 class Interface(_Closed):
     """What a unit takes and gives."""
 
@@ -124,6 +219,7 @@ class UnitSpec(_Closed):
     unit: Name
     info: Info
     run: RunSpec
+    state: StateSpec = StateSpec()
     interface: Interface = Interface()
 
 

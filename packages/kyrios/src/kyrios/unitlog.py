@@ -66,10 +66,17 @@ def capturing() -> Iterator[None]:
 @contextmanager
 def unit_log(path: Path) -> Iterator[IO[str]]:
     """Send what the code inside prints and logs to the end of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1) as log:
+    with _opened(path) as log:
         token = _current.set(log)
         try:
             yield log
         finally:
             _current.reset(token)
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)

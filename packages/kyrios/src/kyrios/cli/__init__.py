@@ -14,7 +14,9 @@ COMMANDS: dict[str, str] = {
     "run": "kyrios.cli.run:run",
     "run-unit": "kyrios.cli.run_unit:run_unit",
     "runs": "kyrios.cli.runs:runs",
+    "test": "kyrios.cli.test:test",
     "validate": "kyrios.cli.validate:validate",
+    "worker": "kyrios.cli.worker:worker",
 }
 
 root = library_group("Run workflows from units and flows: here, or on Airflow.", COMMANDS, SETTINGS, checks)

@@ -12,7 +12,7 @@ from kyrios._house.output import paint
 from kyrios.errors import BadInput, FlowInvalid
 
 if TYPE_CHECKING:
-    from kyrios.flow import Flow
+    from kyrios.flows import Flow
     from kyrios.graph import Graph
 
 flow_argument = click.argument("flow", type=click.Path())
@@ -23,7 +23,7 @@ param_option = click.option(
 
 def load(path: str) -> Flow:
     """Load a flow; print each problem with its line before the error is raised."""
-    from kyrios.flow import load_flow
+    from kyrios.flows import load_flow
 
     try:
         return load_flow(path)

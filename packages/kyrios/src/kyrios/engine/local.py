@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from kyrios._house.backends import BackendURL
-from kyrios.engine.port import Job, Runner, Step, Target
-from kyrios.errors import BadInput, UnitFailed
-from kyrios.graph import Graph, ReadySet, Task
-from kyrios.state import State
+from kyrios.engine.course import Course
+from kyrios.engine.port import Job, Runner, Target
+from kyrios.errors import BadInput
+from kyrios.graph import Graph
 
 
 class LocalEngine:
@@ -43,126 +39,101 @@ class LocalEngine:
 _LONGEST_WAIT = 0.2  # seconds
 
 
-@dataclass
-class _Attempt:
-    task: Task
-    number: int
-    deadline: float | None = None
-    abandoned: threading.Event = field(default_factory=threading.Event)
-
-
 class _Dispatcher:
-    """Owns every state of one run; the threads only execute."""
+    """Threads that take the next task themselves; the thread that called records what they did.
+
+    While a record is made durable the threads go on, and what they finish meanwhile is recorded with the next one:
+    a slow disk makes the groups larger, not the run longer.
+    """
 
     def __init__(self, job: Job, workers: int) -> None:
         self.job = job
-        self.free = workers
-        self.ready = ReadySet(job.graph, job.done)
-        self.running: dict[str, _Attempt] = {}
-        self.delayed: list[tuple[float, str, int]] = []
-        self.lost: set[str] = set()
-        self.todo: SimpleQueue[_Attempt | None] = SimpleQueue()
-        self.results: SimpleQueue[tuple[_Attempt, Mapping[str, Any] | None, BaseException | None]] = SimpleQueue()
-        for _ in range(workers):
-            self._start_thread()
+        self.course = Course(job)
+        self.lock = threading.Lock()
+        self.work = threading.Condition(self.lock)
+        self.news = threading.Event()
+        self.workers = workers
+        self.idle = 0  # threads that wait and have not been called
+        self.ended = False
 
     def run(self) -> None:
+        course, job = self.course, self.job
         try:
-            steps: list[Step] = []
+            for _ in range(min(self.workers, len(job.graph.tasks))):
+                self._start_thread()
             while True:
-                steps = self._dispatch(steps)
-                if not self.running and not self.delayed:
-                    if steps:
-                        self.job.record(steps)
+                with self.lock:
+                    over = course.over
+                    steps = course.taken()
+                    # Never for long: a signal that comes just before the wait would be seen only after it.
+                    wait = course.wait(_LONGEST_WAIT, free=self.idle > 0)
+                if steps:
+                    job.record(steps)
+                if over:
                     return
-                steps += self._collect()
-        except KeyboardInterrupt:
-            left = [*self.running, *(name for _, name, _ in self.delayed)]
-            for attempt in self.running.values():
-                attempt.abandoned.set()
-            self.job.record([(name, State.CANCELLED, {"reason": "interrupted"}) for name in sorted(left)])
+                self.news.wait(wait)
+                self.news.clear()
+                self._see_to_time()
+        except BaseException as exc:
+            with self.lock:
+                steps = course.interrupted()
+            if isinstance(exc, KeyboardInterrupt):
+                job.record(steps)
             raise
         finally:
-            for _ in range(self.free + len(self.running)):
-                self.todo.put(None)
+            with self.lock:
+                self.ended = True
+                self.work.notify_all()
 
-    def _dispatch(self, steps: list[Step]) -> list[Step]:
-        """Record `steps` with those of the tasks that start now, in one go, and start these."""
-        starting: list[_Attempt] = []
-        now = monotonic()
-        while self.free and self.delayed and self.delayed[0][0] <= now:
-            _, name, number = self.delayed.pop(0)
-            starting.append(self._attempt(name, number, now))
-            steps.append((name, State.RUNNING, {"attempt": number}))
-        while self.free and self.ready:
-            name = self.ready.pop()
-            starting.append(self._attempt(name, 1, now))
-            steps += [(name, State.QUEUED, {}), (name, State.RUNNING, {"attempt": 1})]
-        if starting:
-            self.job.record(steps)
-            steps = []
-        for attempt in starting:
-            self.todo.put(attempt)
-        return steps
-
-    def _attempt(self, name: str, number: int, now: float) -> _Attempt:
-        task = self.job.graph.task(name)
-        self.free -= 1
-        attempt = self.running[name] = _Attempt(task, number, now + task.timeout if task.timeout else None)
-        return attempt
-
-    def _collect(self) -> list[Step]:
-        """Wait until something has happened; return the steps that follow from it."""
-        due = [a.deadline for a in self.running.values() if a.deadline is not None]
-        if self.delayed and self.free:
-            due.append(self.delayed[0][0])
-        steps: list[Step] = []
-        # Never for long: a signal that comes just before the wait would be seen only after it.
-        wait = max(0.0, min([*(when - monotonic() for when in due), _LONGEST_WAIT]))
-        with suppress(Empty):
-            while True:
-                attempt, detail, error = self.results.get(timeout=wait)
-                wait = 0.0
-                if not attempt.abandoned.is_set():
-                    self.free += 1
-                    steps += self._settle(attempt, detail, error)
-        now = monotonic()
-        for attempt in [a for a in self.running.values() if a.deadline is not None and a.deadline <= now]:
-            attempt.abandoned.set()  # the thread cannot be stopped, so another takes its place
-            self._start_thread()
-            self.free += 1
-            steps += self._settle(attempt, None, TimeoutError(f"no result within {attempt.task.timeout:g} s"))
-        return steps
-
-    def _settle(self, attempt: _Attempt, detail: Mapping[str, Any] | None, error: BaseException | None) -> list[Step]:
-        name = attempt.task.name
-        del self.running[name]
-        if error is None:
-            self.ready.finish(name)
-            return [(name, State.SUCCEEDED, detail or {})]
-        known: dict[str, Any] = {"error": str(error), "attempt": attempt.number}
-        if isinstance(error, UnitFailed):
-            known.update(error=error.reason, log=error.log)
-        if attempt.number <= attempt.task.retries:
-            self.delayed.append((monotonic() + attempt.task.retry_delay, name, attempt.number + 1))
-            self.delayed.sort()
-            return [(name, State.UP_FOR_RETRY, known)]
-        dropped = [d for d in self.ready.drop(name) if d not in self.lost]
-        self.lost.update(dropped)
-        return [(name, State.FAILED, known), *((d, State.SKIPPED, {"reason": f"{name} failed"}) for d in dropped)]
+    def _see_to_time(self) -> None:
+        """Give up what is overdue and let a thread take what is due again."""
+        with self.lock:
+            for _ in self.course.expire():
+                self._start_thread()  # the thread cannot be stopped, so another takes its place
+            if self.idle and self.course.wait(1.0) <= 0:
+                self._call_one()
 
     def _start_thread(self) -> None:
         # Daemons: a unit that hangs must not keep the process alive after Ctrl-C.
         threading.Thread(target=self._work, daemon=True, name="kyrios-worker").start()
 
+    def _call_one(self) -> None:
+        self.idle -= 1
+        self.work.notify()
+
     def _work(self) -> None:
-        while (attempt := self.todo.get()) is not None:
-            try:
-                self.results.put((attempt, self.job.execute(attempt.task, attempt.abandoned), None))
-            except BaseException as exc:
-                self.results.put((attempt, None, exc))
-            if attempt.abandoned.is_set():
-                return
+        course, execute = self.course, self.job.execute
+        lock, news = self.lock, self.news
+        with lock:
+            while not self.ended:
+                attempt = course.start()
+                if attempt is None:
+                    if not course.running:
+                        news.set()
+                    self.idle += 1
+                    self.work.wait()
+                    continue
+                if self.idle and course.ready:
+                    self._call_one()
+                if not news.is_set():
+                    news.set()
+                lock.release()
+                error: BaseException | None = None
+                detail: Mapping[str, Any] = {}
+                try:
+                    detail = execute(attempt.task, attempt)
+                except BaseException as exc:
+                    error = exc
+                finally:
+                    lock.acquire()
+                if attempt.abandoned:
+                    return  # another thread has taken this one's place
+                if error is None:
+                    course.succeed(attempt, detail)
+                else:
+                    course.fail(attempt, error)
+                if not news.is_set():
+                    news.set()
 
 
 if TYPE_CHECKING:

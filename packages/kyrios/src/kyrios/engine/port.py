@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Any, Protocol, runtime_checkable
 
 from kyrios.graph import Graph, Task
 from kyrios.state import State
 
-#: One step of a task: its name, its new state, what is known about it.
-Step = tuple[str, State, Mapping[str, Any]]
+#: One step of a task: its name, its new state, what is known about it, and when (seconds since 1970).
+Step = tuple[str, State, Mapping[str, Any], float]
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,13 @@ class Target:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Flag(Protocol):
+    """Something that is set once; a `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Tell whether it is set."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One run as a runner sees it.
@@ -48,12 +54,15 @@ class Job:
         Runs one task and returns what to record; it drops its result where the event is set.
     record
         Records steps, all or none, durable on return.
+    order
+        Turns one task into the text with which another process executes it by `perform`.
     """
 
     graph: Graph
     done: Collection[str]
-    execute: Callable[[Task, Event], Mapping[str, Any]]
+    execute: Callable[[Task, Flag], Mapping[str, Any]]
     record: Callable[[Sequence[Step]], None]
+    order: Callable[[Task], str]
 
 
 class Engine(Protocol):
@@ -70,8 +79,9 @@ class Runner(Engine, Protocol):
     """An engine that runs a graph from here."""
 
     def run(self, job: Job) -> None:
-        """Run the tasks of `job` in the order of their edges and record every step.
+        """Run the tasks of `job` in the order of their edges and record every step, in groups.
 
-        Tasks after one that failed are skipped, all others go on. On `KeyboardInterrupt` what is
+        A task may start before the steps of those before it are recorded; what is recorded is durable, and what
+        was not runs again when the run is resumed. Tasks after one that failed are skipped, all others go on. On `KeyboardInterrupt` what is
         queued or running is recorded as cancelled, and the interrupt is raised again.
         """

@@ -16,19 +16,22 @@ from kyrios._house.files import make_folder
 from kyrios.errors import BackendUnavailable, RunNotFound
 from kyrios.history.port import Head, History
 from kyrios.settings import home
-from kyrios.state import Event, State, check_transition
+from kyrios.state import TRANSITIONS, Event, State, check_transition
 
+# No foreign key: `append` asks for the run itself, once. The heads are large, and a table without rowids would read
+# a whole head for each comparison of keys.
 _TABLES = """
-create table if not exists runs (run_id text primary key, created text not null, head text not null) without rowid;
+create table if not exists runs (run_id text primary key, created text not null, head text not null);
 create index if not exists runs_by_time on runs (created);
 create table if not exists events (
-    seq integer primary key autoincrement, run_id text not null references runs, task text not null,
+    seq integer primary key, run_id text not null, task text not null,
     state text not null, at text not null, detail text not null);
-create index if not exists events_by_task on events (run_id, task, seq);
+create index if not exists events_by_run on events (run_id, seq);
+drop index if exists events_by_task;
 create trigger if not exists events_stay before update on events begin select raise(abort, 'events never change'); end;
 create trigger if not exists events_remain before delete on events begin select raise(abort, 'events stay'); end;
 """
-_LAST = "select state from events where run_id = ? and task = ? order by seq desc limit 1"
+_STATES = "select task, state from events where run_id = ? order by seq"
 _BUSY = 30.0  # seconds; the tasks of an Airflow run write from many processes
 
 
@@ -38,13 +41,14 @@ class SqliteHistory:
     def __init__(self, url: BackendURL) -> None:
         path = url.file_path(home() / "history.db")
         self._lock = threading.Lock()
+        self._known: dict[str, State] = {}
+        self._remembered: tuple[str, int] | None = None
         try:
             make_folder(path.parent)
             self._db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
             self._db.execute("pragma journal_mode = wal")
             # FULL: what is acknowledged survives a power loss; NORMAL lost rows when it was tried.
             self._db.execute("pragma synchronous = full")
-            self._db.execute("pragma foreign_keys = on")
             self._db.executescript(_TABLES)
         except (OSError, sqlite3.Error) as exc:
             raise BackendUnavailable(
@@ -60,18 +64,31 @@ class SqliteHistory:
 
     def append(self, run_id: str, events: Sequence[Event]) -> None:
         """Add `events`, all or none, durable on return."""
-        self.head(run_id)
-        rows = []
         with self._writing():
+            known = self._states(run_id)
             now: dict[str, State] = {}
+            rows = []
             for event in events:
-                if event.task not in now:
-                    last = self._db.execute(_LAST, (run_id, event.task)).fetchone()
-                    now[event.task] = State(last[0]) if last else State.DECLARED
-                check_transition(f"unit {event.task}" if event.task else f"run {run_id}", now[event.task], event.state)
-                now[event.task] = event.state
-                rows.append((run_id, event.task, event.state.value, event.at, json.dumps(event.detail, sort_keys=True)))
+                task, state, detail = event.task, event.state, event.detail
+                before = now.get(task) or known.get(task, State.DECLARED)
+                if state not in TRANSITIONS[before]:
+                    check_transition(f"unit {task}" if task else f"run {run_id}", before, state)
+                now[task] = state
+                text = json.dumps(detail, sort_keys=True) if detail else "{}"
+                rows.append((run_id, task, state.value, event.at, text))
             self._db.executemany("insert into events (run_id, task, state, at, detail) values (?, ?, ?, ?, ?)", rows)
+            known.update(now)
+
+    def _states(self, run_id: str) -> dict[str, State]:
+        """Return the last state of each task of a run, inside a transaction."""
+        # The version changes when another connection has written; then what is remembered may be old.
+        version = self._db.execute("pragma data_version").fetchone()[0]
+        if (run_id, version) != self._remembered:
+            if self._db.execute("select 1 from runs where run_id = ?", (run_id,)).fetchone() is None:
+                raise RunNotFound(run_id)
+            self._known = {task: State(state) for task, state in self._db.execute(_STATES, (run_id,))}
+            self._remembered = (run_id, version)
+        return self._known
 
     def head(self, run_id: str) -> Head:
         """Return one run; raise `RunNotFound` if there is none."""
@@ -116,6 +133,7 @@ class SqliteHistory:
                 yield
                 self._db.execute("commit")
             except BaseException:
+                self._remembered = None  # what is rolled back has never been
                 if self._db.in_transaction:
                     self._db.execute("rollback")
                 raise

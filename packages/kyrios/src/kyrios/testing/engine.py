@@ -3,53 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from threading import Event as Flag
-from threading import Lock
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
+from kyrios._house.backends import BackendURL
+from kyrios.data.file import FileData
 from kyrios.engine import Job, Runner, Target
 from kyrios.engine.port import Step
+from kyrios.execution import Execution
 from kyrios.graph import Graph, Task, ordered
+from kyrios.history import Head, History
 from kyrios.state import State, check_transition
 
 
-class _Record:
-    """Runs a graph whose tasks do nothing but be noted, and fail as often as they are told to."""
+UNITS = """
+import os
 
-    def __init__(self, failing: Mapping[str, int] | None = None) -> None:
-        self.failing = dict(failing or {})
+def noted(*, name, notes, failing, before):
+    for other in before:
+        if not os.path.exists(f"{notes}/done-{other}"):
+            raise RuntimeError(f"{name} was begun before the end of {other}")
+    with open(f"{notes}/calls", "a") as file:
+        file.write(name + "\\n")
+    with open(f"{notes}/{name}", "a") as file:
+        file.write(".")
+    with open(f"{notes}/{name}") as file:
+        if len(file.read()) <= failing:
+            raise ValueError(f"{name} fails")
+    open(f"{notes}/done-{name}", "w").close()
+"""
+
+
+class Recorded:
+    """What became of a graph whose tasks only note in `folder` that they were called."""
+
+    def __init__(self, runner: Runner, graph: Graph, folder: Path, done: Sequence[str] = ()) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "noting.py").write_text(UNITS, encoding="utf-8")
+        for name in done:
+            (folder / f"done-{name}").touch()
         self.steps: list[Step] = []
-        self.called: list[str] = []
         self.now: dict[str, State] = {}
-        self._lock = Lock()
+        address = BackendURL.parse(f"file://{folder}/data")
+        head = Head("contract", "", graph.flow, "", runner.name, "", "", str(folder), "", {}, "", {})
+        execution = Execution(graph, folder, head, FileData(address), cast(History, None))
+        runner.run(Job(graph, done, execution.execute, self._record, execution.order))
+        calls = folder / "calls"
+        self.called = calls.read_text(encoding="utf-8").split() if calls.exists() else []
 
-    def record(self, steps: Sequence[Step]) -> None:
-        for name, state, _ in steps:
+    def _record(self, steps: Sequence[Step]) -> None:
+        for name, state, _, _ in steps:
             check_transition(name, self.now.get(name, State.DECLARED), state)
             self.now[name] = state
         self.steps += steps
 
-    def execute(self, task: Task, abandoned: Flag) -> Mapping[str, Any]:
-        with self._lock:
-            assert all(self.now.get(u) == State.SUCCEEDED for u in task.upstream if u not in self.done)
-            self.called.append(task.name)
-            self.failing[task.name] = self.failing.get(task.name, 0) - 1
-            if self.failing[task.name] >= 0:
-                raise ValueError(f"{task.name} fails")
-        return {"seconds": 0.0}
 
-    def run(self, runner: Runner, graph: Graph, done: Sequence[str] = ()) -> _Record:
-        self.done = done
-        runner.run(Job(graph, done, self.execute, self.record))
-        return self
-
-
-def graph(upstream: Mapping[str, Sequence[str]], *, retries: int = 0) -> Graph:
-    """Return a graph of tasks with the tasks before them."""
-    tasks = (Task(n, n, "1", "m:f", after=tuple(u), retries=retries, retry_delay=0.001) for n, u in upstream.items())
+def graph(
+    upstream: Mapping[str, Sequence[str]],
+    folder: Path,
+    failing: Mapping[str, int] | None = None,
+    *,
+    retries: int = 0,
+    timeout: float | None = None,
+) -> Graph:
+    """Return a graph of tasks with the tasks before them, some of which fail as often as they are told to."""
+    tasks = (
+        Task(
+            name,
+            "noted",
+            "1",
+            "noting:noted",
+            params={"name": name, "notes": str(folder), "failing": (failing or {}).get(name, 0), "before": list(above)},
+            after=tuple(above),
+            retries=retries,
+            retry_delay=0.001,
+            timeout=timeout,
+        )
+        for name, above in upstream.items()
+    )
     return Graph("contract", "1", ordered(tasks))
 
 
+_WAITING = """
+import threading
+
+def wait(**ignored):
+    threading.Event().wait(5)
+"""
 _DIAMOND: dict[str, Sequence[str]] = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 _WHOLE = [State.QUEUED, State.RUNNING, State.SUCCEEDED]
 
@@ -57,15 +98,15 @@ _WHOLE = [State.QUEUED, State.RUNNING, State.SUCCEEDED]
 class RunnerContract:
     """Give a `runner` fixture that opens the engine."""
 
-    def test_every_task_runs_once_and_after_those_before_it(self, runner: Runner) -> None:
-        record = _Record().run(runner, graph(_DIAMOND))
+    def test_every_task_runs_once_and_after_those_before_it(self, runner: Runner, tmp_path: Path) -> None:
+        record = Recorded(runner, graph(_DIAMOND, tmp_path), tmp_path)
 
         assert sorted(record.called) == ["a", "b", "c", "d"]
         for name in "abcd":
-            assert [state for task, state, _ in record.steps if task == name] == _WHOLE
+            assert [state for task, state, *_ in record.steps if task == name] == _WHOLE
 
-    def test_what_follows_a_failure_is_skipped_and_the_rest_goes_on(self, runner: Runner) -> None:
-        record = _Record({"b": 1}).run(runner, graph({**_DIAMOND, "e": ["c"], "f": ["d"]}))
+    def test_what_follows_a_failure_is_skipped_and_the_rest_goes_on(self, runner: Runner, tmp_path: Path) -> None:
+        record = Recorded(runner, graph({**_DIAMOND, "e": ["c"], "f": ["d"]}, tmp_path, {"b": 1}), tmp_path)
 
         assert record.now == {
             "a": State.SUCCEEDED,
@@ -75,13 +116,15 @@ class RunnerContract:
             "e": State.SUCCEEDED,
             "f": State.SKIPPED,
         }
-        assert next(detail for task, state, detail in record.steps if state == State.FAILED)["error"] == "b fails"
+        assert next(detail for task, state, detail, _ in record.steps if state == State.FAILED)["error"].startswith(
+            "ValueError: b fails"
+        )
 
-    def test_a_task_is_tried_again_as_often_as_it_says(self, runner: Runner) -> None:
-        record = _Record({"a": 2}).run(runner, graph({"a": [], "b": ["a"]}, retries=2))
+    def test_a_task_is_tried_again_as_often_as_it_says(self, runner: Runner, tmp_path: Path) -> None:
+        record = Recorded(runner, graph({"a": [], "b": ["a"]}, tmp_path, {"a": 2}, retries=2), tmp_path)
 
         assert record.called == ["a", "a", "a", "b"]
-        states = [state for task, state, _ in record.steps if task == "a"]
+        states = [state for task, state, *_ in record.steps if task == "a"]
         assert states == [
             State.QUEUED,
             State.RUNNING,
@@ -92,31 +135,41 @@ class RunnerContract:
             State.SUCCEEDED,
         ]
 
-    def test_a_task_fails_when_its_last_try_does(self, runner: Runner) -> None:
-        record = _Record({"a": 9}).run(runner, graph({"a": []}, retries=1))
+    def test_a_task_fails_when_its_last_try_does(self, runner: Runner, tmp_path: Path) -> None:
+        record = Recorded(runner, graph({"a": []}, tmp_path, {"a": 9}, retries=1), tmp_path)
 
         assert record.called == ["a", "a"]
         assert record.now == {"a": State.FAILED}
 
-    def test_what_has_succeeded_before_does_not_run_again(self, runner: Runner) -> None:
-        record = _Record().run(runner, graph(_DIAMOND), done=["a", "b"])
+    def test_what_has_succeeded_before_does_not_run_again(self, runner: Runner, tmp_path: Path) -> None:
+        record = Recorded(runner, graph(_DIAMOND, tmp_path), tmp_path, done=["a", "b"])
 
         assert sorted(record.called) == ["c", "d"]
 
-    def test_a_graph_that_is_done_needs_nothing(self, runner: Runner) -> None:
-        assert _Record().run(runner, graph({"a": []}), done=["a"]).steps == []
+    def test_a_graph_that_is_done_needs_nothing(self, runner: Runner, tmp_path: Path) -> None:
+        assert Recorded(runner, graph({"a": []}, tmp_path), tmp_path, done=["a"]).steps == []
 
-    def test_a_wide_and_deep_graph_ends(self, runner: Runner) -> None:
+    def test_a_wide_and_deep_graph_ends(self, runner: Runner, tmp_path: Path) -> None:
         layers: dict[str, Sequence[str]] = {}
         for depth in range(10):
             above = [f"t{depth - 1}_{i}" for i in range(20)] if depth else []
             layers |= {f"t{depth}_{i}": above[i : i + 3] for i in range(20)}
-        record = _Record().run(runner, graph(layers))
+        record = Recorded(runner, graph(layers, tmp_path), tmp_path)
 
         assert len(record.called) == 200
         assert set(record.now.values()) == {State.SUCCEEDED}
 
-    def test_the_same_graph_renders_to_the_same_bytes(self, runner: Runner) -> None:
+    def test_a_task_that_takes_too_long_fails_and_the_rest_goes_on(self, runner: Runner, tmp_path: Path) -> None:
+        slow = graph({"a": []}, tmp_path, timeout=0.5)
+        (tmp_path / "waiting.py").write_text(_WAITING, encoding="utf-8")
+        late = replace(slow.task("a"), call="waiting:wait")
+        rest = graph({"b": [], "c": ["b"]}, tmp_path)
+        record = Recorded(runner, Graph("contract", "1", (late, *rest.tasks)), tmp_path)
+
+        assert record.now == {"a": State.FAILED, "b": State.SUCCEEDED, "c": State.SUCCEEDED}
+        assert next(d for _, state, d, _ in record.steps if state == State.FAILED)["error"] == "no result within 0.5 s"
+
+    def test_the_same_graph_renders_to_the_same_bytes(self, runner: Runner, tmp_path: Path) -> None:
         target = Target("/flows/contract")
 
-        assert runner.render(graph(_DIAMOND), target) == runner.render(graph(_DIAMOND), target)
+        assert runner.render(graph(_DIAMOND, tmp_path), target) == runner.render(graph(_DIAMOND, tmp_path), target)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from kyrios._house.errors import nearest
@@ -18,8 +19,9 @@ from kyrios.engine import Engine, Job, Runner, open_engine
 from kyrios.errors import BadInput, Conflict, NotFound, UnitFailed
 from kyrios.graph import Graph
 from kyrios.history import Head, History, open_history
-from kyrios.run import Run
-from kyrios.state import FINISHED, State, utc_now
+from kyrios.run import Run, TaskRun
+from kyrios.selection import PlannedUnit, Selection, select
+from kyrios.state import FINISHED, SUCCESSFUL, State, end_of, utc_now
 
 if TYPE_CHECKING:
     from kyrios.execution import Execution, OnEvent
@@ -56,6 +58,9 @@ class Flow:
         params: Mapping[str, Any] | None = None,
         *,
         resume: str | None = None,
+        only: Collection[str] = (),
+        start: str | None = None,
+        earlier: str | None = None,
         engine: str | None = None,
         data: str | Data | None = None,
         history: str | History | None = None,
@@ -71,6 +76,12 @@ class Flow:
             Values in the place of the flow's defaults.
         resume
             Id of a run that did not succeed: units that have succeeded are not run again.
+        only
+            The units to run; those right before them must have outputs in an earlier run.
+        start
+            Run this unit and all after it.
+        earlier
+            Id of the run that gives the outputs of units that are not run; None is the newest that has them.
         engine, data, history
             URLs, or what `open_data` and `open_history` return; None are the settings.
         workers
@@ -92,12 +103,18 @@ class Flow:
         from kyrios.execution import sole_owner
         from kyrios.unitlog import capturing
 
+        if self.graph.inputs:
+            taken = ", ".join(sorted(self.graph.inputs))
+            raise BadInput(f"the flow {self.name} takes {taken}", hint="use it as a unit of another flow")
+        if resume and (only or start):
+            raise BadInput("a run that is resumed keeps its units", hint="start a new run for only some of them")
         runner = _runner(engine, workers)
         identity = resume or checked_run_id(run_id or uuid7())
         with _opened(data, history) as (tables, record):
             head = None
             if resume:
                 head = self._resumable(record.head(resume), params)
+            chosen = select(self.graph, record, only=only, start=start, earlier=earlier)
             if head is None:
                 head = self._head(identity, runner.name, params or {}, tables)
             with sole_owner(identity), capturing():
@@ -105,29 +122,46 @@ class Flow:
                 if not resume and record.events(identity):
                     raise Conflict(f"there is a run {identity!r} already", hint="kyrios run --resume RUN")
                 execution = self._execution(head, tables, record, on_event)
-                return self._drive(execution, runner)
+                return self._drive(execution, runner, None if resume else chosen)
 
-    def _drive(self, execution: Execution, runner: Runner) -> Run:
+    def _drive(self, execution: Execution, runner: Runner, chosen: Selection | None) -> Run:
         execution.cancel_the_rest("its process is gone")
         done = execution.kept()
-        if execution.so_far().state == State.SUCCEEDED and len(done) == len(self.graph.tasks):
+        before = execution.so_far()
+        if before.state == State.SUCCEEDED and len(done) == sum(t.state in SUCCESSFUL for t in before.tasks):
             raise Conflict(f"run {execution.head.run_id} has succeeded; there is nothing to resume")
         execution.move_run([State.QUEUED, State.RUNNING])
+        if chosen:
+            execution.record(chosen.bring(execution.head.run_id, execution.data))
+            done = [*done, *chosen.taken, *chosen.left_out]
+        else:
+            done = [*done, *(t.name for t in before.tasks if t.reason == "not asked for")]
         try:
-            runner.run(Job(self.graph, done, execution.execute, execution.record))
+            runner.run(Job(self.graph, done, execution.execute, execution.record, execution.order))
         except BaseException as exc:
             execution.cancel_the_rest(type(exc).__name__)
             execution.write_lineage()
             raise
-        failed = [t for t in execution.so_far().tasks if t.state != State.SUCCEEDED]
-        execution.move_run([State.FAILED if failed else State.SUCCEEDED])
+        first = next((t for t in execution.so_far().tasks if self._has_failed(t)), None)
+        execution.move_run([State.FAILED if first else State.SUCCEEDED])
         execution.write_lineage()
         run = execution.so_far()
-        first = next((t for t in run.tasks if t.state == State.FAILED), None)
         if first:
             log = first.log or str(execution.log_path(first.name))
             raise UnitFailed(first.name, first.error or "", run_id=run.run_id, log=log)
         return run
+
+    def plan(
+        self,
+        *,
+        only: Collection[str] = (),
+        start: str | None = None,
+        earlier: str | None = None,
+        history: str | History | None = None,
+    ) -> list[PlannedUnit]:
+        """Return what `run` would do with each unit, in their order; nothing is run or recorded."""
+        with _opened("memory://", history) as (_, record):
+            return select(self.graph, record, only=only, start=start, earlier=earlier).plan(self.graph)
 
     def run_unit(
         self,
@@ -181,22 +215,32 @@ class Flow:
                 run = execution.so_far()
                 if unit in execution.kept():
                     return run
-                missing = [u for u in task.upstream if run.task(u).state != State.SUCCEEDED]
-                if missing:
-                    raise Conflict(f"{unit} needs {', '.join(missing)}, which has not succeeded in run {identity}")
+                states = {u: run.task(u).state for u in task.upstream}
+                verdict = task.verdict(states)
+                open_ = [u for u in task.upstream if states[u] not in SUCCESSFUL]
+                if verdict == State.SKIPPED and State.FAILED not in states.values():
+                    if run.task(unit).state != State.SKIPPED:
+                        reason = f"{', '.join(open_) or 'what it stands in for'}: {', '.join(sorted(states.values()))}"
+                        execution.record([(unit, State.SKIPPED, {"reason": reason}, time())])
+                        self._settle(execution)
+                    return execution.so_far()
+                if verdict != State.QUEUED:
+                    raise Conflict(f"{unit} needs {', '.join(open_)}, which has not succeeded in run {identity}")
                 if run.task(unit).state not in (State.DECLARED, *FINISHED):
-                    execution.record([(unit, State.CANCELLED, {"reason": "its process is gone"})])
+                    execution.record([(unit, State.CANCELLED, {"reason": "its process is gone"}, time())])
                 if run.state != State.RUNNING:
                     execution.move_run([State.QUEUED, State.RUNNING])
-                execution.record([(unit, State.QUEUED, {}), (unit, State.RUNNING, {"attempt": 1})])
+                now = time()
+                execution.record([(unit, State.QUEUED, {}, now), (unit, State.RUNNING, {"attempt": 1}, now)])
             failure: UnitFailed | None = None
             try:
-                execution.record([(unit, State.SUCCEEDED, execution.execute(task, Flag()))])
+                detail = execution.execute(task, Flag())
+                execution.record([(unit, end_of(detail), detail, time())])
             except UnitFailed as exc:
                 failure = exc
-                execution.record([(unit, State.FAILED, {"error": exc.reason, "log": exc.log})])
+                execution.record([(unit, State.FAILED, {"error": exc.reason, "log": exc.log}, time())])
             except BaseException as exc:
-                execution.record([(unit, State.CANCELLED, {"reason": type(exc).__name__})])
+                execution.record([(unit, State.CANCELLED, {"reason": type(exc).__name__}, time())])
                 raise
             with sole_owner_waiting(identity):
                 self._settle(execution)
@@ -210,11 +254,14 @@ class Flow:
         states = {t.state for t in run.tasks}
         underway = states & {State.QUEUED, State.RUNNING, State.UP_FOR_RETRY}
         if run.state == State.RUNNING and not underway:
-            if states == {State.SUCCEEDED}:
-                execution.move_run([State.SUCCEEDED])
-            elif State.FAILED in states:
+            if any(self._has_failed(t) for t in run.tasks):
                 execution.move_run([State.FAILED])
+            elif State.DECLARED not in states and State.CANCELLED not in states:
+                execution.move_run([State.SUCCEEDED])
         execution.write_lineage()
+
+    def _has_failed(self, task: TaskRun) -> bool:
+        return task.state == State.FAILED and not self.graph.task(task.name).may_fail
 
     def render(
         self,
@@ -285,7 +332,7 @@ class Flow:
 
 
 def load_flow(path: str | os.PathLike[str]) -> Flow:
-    """Return the flow in the folder `path`, or the one that a ``flow.yaml`` names.
+    """Return the flow in the folder `path`, or the one that its ``flow.yaml`` or ``flow.py`` names.
 
     Raises
     ------
@@ -297,7 +344,12 @@ def load_flow(path: str | os.PathLike[str]) -> Flow:
     from kyrios.load import read_flow
 
     folder = Path(path)
-    folder = folder.parent if folder.name == "flow.yaml" else folder
+    folder = folder.parent if folder.name in ("flow.yaml", "flow.py") else folder
+    if (folder / "flow.py").is_file() and not (folder / "flow.yaml").is_file():
+        from kyrios.code import load_built
+
+        built: Flow = load_built(folder.absolute()).flow
+        return built
     return Flow(folder.absolute(), read_flow(folder))
 
 

@@ -1,0 +1,277 @@
+"""``celery://127.0.0.1:6379/0``: workers of Celery behind a Redis; ``kyrios worker`` starts one.
+
+Kyrios sends a unit when all before it have succeeded: Celery carries single messages and knows no graph, for its
+canvas takes tens of milliseconds a task, or never ends. Each order is claimed in Redis by the worker that executes
+it, and the claim lapses when the worker dies: then the order is sent again, as when the broker loses it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+import celery
+import redis
+from kombu.exceptions import OperationalError
+
+from kyrios._house.backends import BackendURL
+from kyrios._house.ids import uuid7
+from kyrios.engine.course import Attempt
+from kyrios.engine.port import Job, Runner, Target
+from kyrios.engine.remote import Crew, Outcome, drive, script
+from kyrios.engine.workers import counted
+from kyrios.errors import BackendUnavailable
+from kyrios.graph import Graph
+
+_TASK = "kyrios.perform"
+_KEPT = 24 * 3600  # seconds that a result waits for a driver that has stopped
+_PATIENCE = 60.0  # seconds that a Redis, or the last worker, may be gone
+_PRESENT = 15  # seconds that a worker counts as present without a sign of life
+
+
+class CeleryEngine:
+    """Sends units as JSON through a Redis and takes their outcomes from it."""
+
+    name = "celery"
+
+    def __init__(self, url: BackendURL) -> None:
+        self.address = url
+        self.queue = url.query.get("queue", "kyrios")
+        self.lease = counted(url, "lease", 10)
+        self.slots = counted(url, "slots", 64)
+
+    def render(self, graph: Graph, target: Target) -> Mapping[str, str]:
+        """Return one Python script that runs the flow on Celery's workers."""
+        return script(graph, target, self.name)
+
+    def run(self, job: Job) -> None:
+        """Run the tasks of `job`, see `Runner.run`."""
+        crew = _CeleryCrew(self)
+        try:
+            drive(job, crew, self.slots)
+        finally:
+            crew.close()
+
+    def work(self, processes: int) -> None:
+        """Execute what runs send, in `processes` processes, until the process is told to end."""
+        server = self.server()
+
+        def be_there() -> None:
+            while True:
+                _patiently(lambda: server.set(self.presence, "1", ex=_PRESENT))
+                sleep(_PRESENT / 3)
+
+        threading.Thread(target=be_there, daemon=True, name="kyrios-presence").start()
+        options = ["--loglevel=WARNING", f"--concurrency={processes}", "--pool=prefork"]
+        alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        self.app().worker_main(["--quiet", "worker", *alone, *options])
+
+    @property
+    def presence(self) -> str:
+        """The key that is there while a worker is."""
+        return f"kyrios:workers:{self.queue}"
+
+    def app(self) -> Any:
+        """Return the Celery application that driver and workers share."""
+        app = celery.Celery("kyrios", broker=_redis_url(self.address), set_as_current=False)
+        app.conf.update(
+            accept_content=["json"],
+            broker_connection_retry_on_startup=True,
+            broker_transport_options={"socket_timeout": 30, "socket_connect_timeout": 5, "socket_keepalive": True},
+            task_default_queue=self.queue,
+            task_ignore_result=True,  # outcomes take their own way, one list for each run
+            task_serializer="json",
+            # Claims see to lost workers, so a message is done with as soon as a worker has it.
+            task_acks_late=False,
+            worker_enable_remote_control=False,
+            worker_hijack_root_logger=False,
+            worker_prefetch_multiplier=4,
+            worker_send_task_events=False,
+            worker_cancel_long_running_tasks_on_connection_loss=False,
+        )
+        server = self.server()
+
+        @app.task(name=_TASK, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
+        def perform_order(identity: str, answers: str, order: str, lease: int) -> None:
+            _perform(server, identity, answers, order, lease)
+
+        return app
+
+    def server(self) -> redis.Redis:
+        """Return a client of the Redis; nothing is sent yet."""
+        return redis.Redis.from_url(_redis_url(self.address), socket_connect_timeout=5, socket_timeout=30)
+
+
+def _redis_url(url: BackendURL) -> str:
+    from urllib.parse import quote
+
+    user = f"{quote(url.user, safe='')}:{quote(url.password, safe='')}@" if url.user or url.password else ""
+    host = f"[{url.host}]" if ":" in url.host else url.host or "127.0.0.1"
+    return f"redis://{user}{host}:{url.port or 6379}/{url.path.strip('/') or 0}"
+
+
+def _perform(server: redis.Redis, identity: str, answers: str, order: str, lease: int) -> None:
+    """Execute an order in a worker, if nobody else does or has."""
+    from kyrios.execution import perform
+
+    claim = f"kyrios:claim:{identity}"
+    if not _patiently(lambda: server.set(claim, "held", nx=True, ex=lease)):
+        return
+    with _held(server, claim, lease):
+        outcome = perform(order)
+
+    def answer() -> None:
+        with server.pipeline() as together:
+            together.rpush(answers, json.dumps([identity, outcome]))
+            together.expire(answers, _KEPT)
+            together.set(claim, "done", ex=_KEPT)
+            together.execute()
+
+    _patiently(answer)
+
+
+@contextmanager
+def _held(server: redis.Redis, claim: str, lease: int) -> Iterator[None]:
+    """Renew `claim` while the code inside runs; most units end before the first time, and need no thread."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.is_set():
+            _patiently(lambda: server.set(claim, "held", ex=lease))
+            ended.wait(lease / 3)
+
+    timer = threading.Timer(lease / 3, renew)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        timer.cancel()
+        timer.join()
+
+
+def _patiently(call: Any) -> Any:
+    """Call `call`, again for a minute where the Redis is gone: it may be starting again."""
+    until = monotonic() + _PATIENCE
+    while True:
+        try:
+            return call()
+        except (redis.ConnectionError, redis.TimeoutError, OperationalError) as exc:
+            if monotonic() > until:
+                raise BackendUnavailable(f"celery: its Redis is gone: {exc}", hint="kyrios doctor") from exc
+            sleep(0.2)
+
+
+class _CeleryCrew:
+    def __init__(self, engine: CeleryEngine) -> None:
+        self.engine = engine
+        self.app = engine.app()
+        self.server = engine.server()
+        self.answers = f"kyrios:answers:{uuid7()}"
+        self.sent: dict[str, _Sent] = {}
+        self.seen = monotonic()
+        self.next_look = self.seen + engine.lease
+        try:
+            self.server.ping()
+        except redis.RedisError as exc:
+            raise BackendUnavailable(
+                f"celery: {engine.address} does not answer: {exc}", hint="kyrios config show --origin"
+            ) from exc
+
+    def close(self) -> None:
+        self.server.close()
+        self.app.close()
+
+    def send(self, attempts: Sequence[Attempt], orders: Sequence[str]) -> None:
+        for attempt, order in zip(attempts, orders, strict=True):
+            sent = _Sent(attempt, order, self.engine.lease)
+            identity = uuid7()
+            self.sent[identity] = sent
+            self._publish(identity, sent)
+
+    def _publish(self, identity: str, sent: _Sent) -> None:
+        body = (identity, self.answers, sent.order, self.engine.lease)
+        with self.app.producer_pool.acquire(block=True) as producer:
+            _patiently(
+                lambda: self.app.send_task(
+                    _TASK,
+                    body,
+                    task_id=identity,
+                    producer=producer,
+                    ignore_result=True,
+                    add_to_parent=False,
+                    retry=False,
+                )
+            )
+
+    def collect(self, timeout: float) -> Sequence[Outcome]:
+        found = _patiently(lambda: self._answers(timeout))
+        outcomes = []
+        for text in found:
+            identity, outcome = json.loads(text)
+            # An order that was sent again may be answered twice; the first answer counts.
+            if sent := self.sent.pop(identity, None):
+                outcomes.append((sent.attempt, outcome))
+        if monotonic() >= self.next_look:
+            self._send_what_is_lost()
+        return outcomes
+
+    def _answers(self, timeout: float) -> list[bytes]:
+        found = self.server.lpop(self.answers, 200)
+        if not found and timeout > 0:
+            first = self.server.blpop([self.answers], timeout=max(0.01, timeout))
+            found = [first[1]] if first else []
+        return list(found or [])
+
+    def _send_what_is_lost(self) -> None:
+        """Send again what nobody holds: its worker died, or the broker lost it, or it waits and is claimed once only."""
+        now = monotonic()
+        self.next_look = now + self.engine.lease / 2
+        if _patiently(lambda: self.server.exists(self.engine.presence)):
+            self.seen = now
+        elif now - self.seen > _PATIENCE:
+            raise BackendUnavailable(
+                f"celery: nobody takes units from the queue {self.engine.queue}",
+                hint=f"kyrios worker --engine {self.engine.address}",
+            )
+        due = [identity for identity, sent in self.sent.items() if now >= sent.look]
+        if not due:
+            return
+        claims = _patiently(lambda: self.server.mget([f"kyrios:claim:{identity}" for identity in due]))
+        for identity, claim in zip(due, claims, strict=True):
+            sent = self.sent[identity]
+            sent.look = now + self.engine.lease
+            if claim is None:
+                # Where all workers are busy it only waits; then ever fewer copies of it join the queue.
+                sent.patience *= 2
+                sent.look = now + sent.patience
+                self._publish(identity, sent)
+
+    def give_up(self, attempts: Sequence[Attempt]) -> None:
+        if not self.sent:
+            return
+        with self.server.pipeline() as together:
+            for identity in self.sent:
+                together.set(f"kyrios:claim:{identity}", "cancelled", nx=True, ex=_KEPT)
+            together.expire(self.answers, 60)
+            try:
+                together.execute()
+            except redis.RedisError:
+                return  # what has not begun will find its run cancelled in the record
+
+
+class _Sent:
+    def __init__(self, attempt: Attempt, order: str, lease: float) -> None:
+        self.attempt, self.order = attempt, order
+        self.patience = float(lease)
+        self.look = monotonic() + lease
+
+
+if TYPE_CHECKING:
+    _fits: type[Runner] = CeleryEngine
+    _works: type[Crew] = _CeleryCrew
