@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,4 +126,4 @@ def _reason(exc: Exception) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.strftime("%Y%m%d")
-    return list(value) if isinstance(value, tuple | set) else value
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else value

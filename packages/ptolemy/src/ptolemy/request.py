@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -51,9 +51,11 @@ def read_request(parameters: Mapping[str, Any]) -> Request:
 
 def read_codes(value: Codes) -> tuple[str, ...] | None:
     """Return the codes of a comma list or a sequence, in upper case as Tushare does; None if there is none."""
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value):
         return None
-    words = value.split(",") if isinstance(value, str) else value
+    # Anything that gives texts will do, a column of a DataFrame too; a mapping's keys were not meant.
+    usable = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes)
+    words = value.split(",") if isinstance(value, str) else list(value) if usable else [None]
     if not all(isinstance(word, str) for word in words):
         raise BadParam(f"ts_code must be a text or a list of texts, not {value!r}", hint="ts_code='AAPL.US,IBM.US'")
     codes = tuple(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
