@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from ptolemy._house.command import Command, json_option, note
@@ -38,7 +40,7 @@ def serve(
             print_record(record, as_json=True)
         else:
             click.echo(f"serving {url}  (page: {url}/docs)")
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()  # whoever started this in a pipe waits for the address
         if is_open:
             note("no token exists yet, so any token is taken; close it with: ptolemy token create NAME")
         elif not running.open_tokens().all():

@@ -79,30 +79,28 @@ def serve(serving: Serving, ready: Callable[[str, bool], None]) -> None:
         raise MissingExtra(
             f"ptolemy serve needs {exc.name}, which is not installed", hint="pip install 'jiyuan-ptolemy[serve]'"
         ) from exc
-    listening = _listen(serving.host, serving.port)
-    url = f"http://{_shown(serving.host)}:{listening.getsockname()[1]}"
-    service = serving.service()
-    service.series.datasets()  # a store that cannot be opened is said here, and not by each call
     options: dict[str, Any] = {
         "access_log": False, "log_level": "warning", "server_header": False, "timeout_graceful_shutdown": 10,
     }  # fmt: skip
-    with listening:
-        if serving.workers > 1:
-            from uvicorn.supervisors import Multiprocess
+    service = serving.service()
+    with service.series:
+        service.series.datasets()  # a store that cannot be opened is said here, and not by each call
+        with _listen(serving.host, serving.port) as listening:
+            url = f"http://{_shown(serving.host)}:{listening.getsockname()[1]}"
+            if serving.workers > 1:
+                from uvicorn.supervisors import Multiprocess
 
-            os.environ[_WORKER] = json.dumps(asdict(serving))
-            service.series.close()
-            config = uvicorn.Config("ptolemy.http.running:worker", factory=True, workers=serving.workers, **options)
-            ready(url, service.open)
-            Multiprocess(config, sockets=[listening]).run()
-            return
-
-        class Server(uvicorn.Server):
-            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-                await super().startup(sockets)
+                os.environ[_WORKER] = json.dumps(asdict(serving))
+                config = uvicorn.Config("ptolemy.http.running:worker", factory=True, workers=serving.workers, **options)
                 ready(url, service.open)
+                Multiprocess(config, sockets=[listening]).run()
+                return
 
-        with service.series:
+            class Server(uvicorn.Server):
+                async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                    await super().startup(sockets)
+                    ready(url, service.open)
+
             Server(uvicorn.Config(application(service), **options)).run(sockets=[listening])
 
 
