@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from ptolemy.errors import BadParam, nearest
@@ -55,7 +56,7 @@ def read_codes(value: Codes) -> tuple[str, ...] | None:
         return None
     # Anything that gives texts will do, a column of a DataFrame too; a mapping's keys were not meant.
     usable = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes)
-    words = value.split(",") if isinstance(value, str) else list(value) if usable else [None]
+    words: list[Any] = value.split(",") if isinstance(value, str) else list(value) if usable else [None]
     if not all(isinstance(word, str) for word in words):
         raise BadParam(f"ts_code must be a text or a list of texts, not {value!r}", hint="ts_code='AAPL.US,IBM.US'")
     codes = tuple(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
@@ -70,15 +71,22 @@ def read_day(name: str, value: Day) -> str | None:
         return None
     if isinstance(value, date):  # a datetime is a date too
         return value.strftime("%Y%m%d")
+    if (found := _day(str(value))) is None:
+        raise BadParam(f"{name} {value!r} is not a date", hint="write it as YYYYMMDD, such as 20121231")
+    return found
+
+
+@lru_cache(4096)  # the same few days are asked for again and again, and strptime is slow
+def _day(text: str) -> str | None:
     for form in ("%Y%m%d", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S"):
         try:
-            found = datetime.strptime(str(value), form)
+            found = datetime.strptime(text, form)
         except ValueError:
             continue
         # strptime takes 2012131 for 2012-1-31, or 2012-13-1: whoever writes so meant another day.
-        if found.strftime(form) == str(value):
+        if found.strftime(form) == text:
             return found.strftime("%Y%m%d")
-    raise BadParam(f"{name} {value!r} is not a date", hint="write it as YYYYMMDD, such as 20121231")
+    return None
 
 
 def _count(name: str, value: Any) -> int | None:

@@ -25,6 +25,7 @@ from ptolemy.http.text import json_items
 from ptolemy.http.wire import JSON, Headers, Receive, Scope, Send, header, json_bytes, quoted, read_body, send_bytes
 
 PREFIX = "/v1"
+_END = b"\xff\xff\xff\xff\0\0\0\0"  # what ends an Arrow stream
 
 _Reply = tuple[int, Headers, Any, int]  # status, headers, body, rows
 
@@ -123,11 +124,12 @@ def _body(table: pa.Table, kind: str, total: int, after: str | None) -> Any:
     if kind == "json":
         head = b'{"fields":%s,"items":' % quoted(table.column_names)
         return head + json_items(table) + b',"count":%d,"next":%s}' % (total, json_bytes(after))
-    sink = pa.BufferOutputStream()
     if kind == "arrow":
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-    elif kind == "parquet":
+        # The messages of a stream, one after the other: its writer takes three times as long for a small one.
+        batches = table.combine_chunks().to_batches()
+        return b"".join((table.schema.serialize(), *(b.serialize() for b in batches), _END))
+    sink = pa.BufferOutputStream()
+    if kind == "parquet":
         import pyarrow.parquet  # 30 ms to import, and few ask for it
 
         pyarrow.parquet.write_table(table, sink, compression="zstd")

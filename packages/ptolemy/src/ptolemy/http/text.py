@@ -28,7 +28,7 @@ def json_items(table: pa.Table) -> bytes:
             return _by_python(table)
         columns.append(column)
     sink = pa.BufferOutputStream()
-    options = pyarrow.csv.WriteOptions(include_header=False)
+    options = pyarrow.csv.WriteOptions(include_header=False, batch_size=16384)
     pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), sink, options)
     text = sink.getvalue().to_pybytes()
     if nulls:
