@@ -48,16 +48,34 @@ def answer(series: Series, name: str, fields: Fields = None, parameters: Mapping
         If the store holds no row of this interface at all.
     """
     known = interface(name)
-    columns = known.select(fields)
+    plan = _plan(known, fields if fields is None or isinstance(fields, str) else tuple(fields))
     request = read_request(parameters or {})
-    # The key decides the order, whether it was asked for or not.
-    needed = [*dict.fromkeys([*known.key, *columns])]
     table = series.read(
-        name, codes=request.codes, start=request.start, end=request.end, columns=needed, as_of=request.as_of
+        name, codes=request.codes, start=request.start, end=request.end, columns=plan.needed, as_of=request.as_of
     )
     total = table.num_rows
     stop = total if request.limit is None else min(total, request.offset + request.limit)
-    return Answer(_shaped(_page(table, known, request, stop), known, columns), total)
+    return Answer(_shaped(_page(table, known, request, stop), plan.schema), total)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    known: Interface
+    needed: list[str]  # from the store: the key decides the order, whether it was asked for or not
+    schema: pa.Schema
+
+
+_plans: dict[tuple[str, Any], _Plan] = {}  # the same few questions come again and again
+
+
+def _plan(known: Interface, fields: str | tuple[str, ...] | None) -> _Plan:
+    plan = _plans.get((known.name, fields))
+    if plan is None or plan.known is not known:
+        columns = known.select(fields)
+        plan = _Plan(known, [*dict.fromkeys([*known.key, *columns])], known.schema(columns))
+        if len(_plans) < 1000:  # a stranger may ask for columns in any order
+            _plans[known.name, fields] = plan
+    return plan
 
 
 def _page(table: pa.Table, known: Interface, request: Request, stop: int) -> pa.Table:
@@ -81,8 +99,7 @@ def _page(table: pa.Table, known: Interface, request: Request, stop: int) -> pa.
     return table.take(order[begin:stop])
 
 
-def _shaped(table: pa.Table, known: Interface, columns: Sequence[str]) -> pa.Table:
-    schema = known.schema(columns)
+def _shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:
     if table.schema.equals(schema):
         return table
     held = set(table.column_names)

@@ -119,8 +119,9 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
 
     def start(series: str, *words: str) -> Running:
         home = tmp_path_factory.mktemp("home")
+        command = [str(Path(sys.executable).with_name("ptolemy")), "serve", "--port", "0", "--json", "--store", series]
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ptolemy")), "serve", "--port", "0", "--json", "--store", series, *words],
+            [*command, *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={"PATH": "/usr/bin:/bin", "PTOLEMY_HOME": str(home), "HOME": str(home), "XDG_CONFIG_HOME": str(home)},
             cwd=home,

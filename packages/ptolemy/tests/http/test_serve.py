@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -53,8 +52,8 @@ def test_several_workers_answer_and_end_with_the_command(serve: Any, real: str):
 
 
 def test_it_listens_on_loopback_alone(service: Any):
-    sockets = {os.readlink(f"/proc/{service.process.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{service.process.pid}/fd")
-               if os.path.islink(f"/proc/{service.process.pid}/fd/{fd}")}  # fmt: skip
+    folder = Path(f"/proc/{service.process.pid}/fd")
+    sockets = {str(fd.readlink()) for fd in folder.iterdir() if fd.is_symlink()}
     inodes = {s[8:-1] for s in sockets if s.startswith("socket:[")}
     listening = []
     for table in ("tcp", "tcp6"):

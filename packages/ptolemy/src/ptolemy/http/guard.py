@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
-def is_own_host(header: str, names: Collection[str]) -> bool:
+@lru_cache(256)  # few callers name a service in more than one way
+def is_own_host(header: str, names: frozenset[str]) -> bool:
     """Tell whether a ``Host`` header names this service: an address, or one of `names` in lower case.
 
     A page of another site can make a browser call a service on loopback only under a name of its own.

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from hashlib import sha256
 from time import perf_counter
 from typing import Any
@@ -181,8 +182,11 @@ def _kind(accept: str, said: Any) -> str:
         if said not in TYPES:
             raise BadParam(f"format cannot be {str(said)[:40]!r}", hint=f"one of {', '.join(TYPES)}")
         return str(said)
-    if not accept:
-        return "json"
+    return _accepted(accept) if accept else "json"
+
+
+@lru_cache(256)  # each client always asks for the same
+def _accepted(accept: str) -> str:
     wanted = []
     for place, part in enumerate(accept.split(",")):
         word, *more = (w.strip() for w in part.split(";"))

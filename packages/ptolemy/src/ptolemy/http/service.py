@@ -133,9 +133,10 @@ class Service:
 
     def check_host(self, scope: Scope) -> None:
         """Raise `ForeignHost` if a call names another host, or comes from another site's page."""
-        host = header(scope, b"host")
-        if not is_own_host(host, self.hosts) or not is_own_origin(header(scope, b"origin") or None, host):
-            raise ForeignHost(header(scope, b"origin") or host)
+        host, origin = header(scope, b"host"), header(scope, b"origin")
+        own = is_own_host(host, frozenset(self.hosts)) and is_own_origin(origin or None, host)
+        if not own:
+            raise ForeignHost(origin or host)
 
     def failed(self, exc: Exception) -> None:
         """Log an error that is no answer to the caller; the log never holds a token."""
