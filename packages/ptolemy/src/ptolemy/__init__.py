@@ -13,47 +13,64 @@ from typing import TYPE_CHECKING, Any
 from ptolemy.errors import (
     BadData,
     BadInput,
+    BadParam,
+    BadToken,
+    NoPermission,
     NotFound,
     NothingCollected,
     PtolemyError,
+    RateLimited,
     SeriesLocked,
     UnknownColumn,
     UnknownInterface,
 )
 
 if TYPE_CHECKING:
-    from ptolemy.client import Api, api, pro_bar, versions
+    from ptolemy.client import Api, api, pro_api, pro_bar, set_token, versions
+    from ptolemy.client_async import AsyncApi, async_api
     from ptolemy.collection import Collected, collect
     from ptolemy.series import Version, open_series
 
 __all__ = [
     "Api",
+    "AsyncApi",
     "BadData",
     "BadInput",
+    "BadParam",
+    "BadToken",
     "Collected",
+    "NoPermission",
     "NotFound",
     "NothingCollected",
     "PtolemyError",
+    "RateLimited",
     "SeriesLocked",
     "UnknownColumn",
     "UnknownInterface",
     "Version",
     "api",
+    "async_api",
     "collect",
     "open_series",
+    "pro_api",
     "pro_bar",
+    "set_token",
     "versions",
 ]
 
 # pandas and pyarrow take a second to import: a command that shows its help must not wait for them.
 _HOMES = {
     "Api": "client",
+    "AsyncApi": "client_async",
     "Collected": "collection",
     "Version": "series",
     "api": "client",
+    "async_api": "client_async",
     "collect": "collection",
     "open_series": "series",
+    "pro_api": "client",
     "pro_bar": "client",
+    "set_token": "client",
     "versions": "client",
 }
 

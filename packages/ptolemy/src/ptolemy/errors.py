@@ -6,10 +6,15 @@
     ├── DamagedSeries          1   a file of the series store is not what was written
     ├── BadInput               2
     │   ├── BadData                a row of a source breaks the catalogue's rules
-    │   ├── UnknownColumn          the interface has no such column
+    │   ├── BadParam               a parameter of a call cannot be used
+    │   │   └── UnknownColumn      the interface has no such column
     │   └── UnknownInterface       the catalogue has no such interface; also AttributeError
     ├── NotFound               3
     │   └── NothingCollected       the series store holds no row of this data set
+    ├── NotAllowed             4
+    │   ├── BadToken               the service does not know this token
+    │   ├── NoPermission           the token may not read this interface
+    │   └── RateLimited            the token's calls of this minute are used up
     └── Conflict               5
         └── SeriesLocked           another writer has the series store
 """
@@ -35,14 +40,18 @@ __all__ = [
     "BackendUnavailable",
     "BadData",
     "BadInput",
+    "BadParam",
+    "BadToken",
     "ConfigError",
     "Conflict",
     "DamagedSeries",
     "MissingExtra",
+    "NoPermission",
     "NotAllowed",
     "NotFound",
     "NothingCollected",
     "PtolemyError",
+    "RateLimited",
     "SeriesLocked",
     "UnknownBackend",
     "UnknownColumn",
@@ -67,7 +76,11 @@ class BadData(BadInput):
         self.place, self.why = place, why
 
 
-class UnknownColumn(BadInput):
+class BadParam(BadInput):
+    """A parameter of a call cannot be used."""
+
+
+class UnknownColumn(BadParam):
     """The interface has no such column."""
 
     def __init__(self, interface: str, column: str, known: Iterable[str]) -> None:
@@ -105,3 +118,39 @@ class DamagedSeries(PtolemyError):
 
 class SeriesLocked(Conflict):
     """Another process, or another handle of this one, writes to the series store."""
+
+
+class BadToken(NotAllowed):
+    """The service does not know this token, or its time is over."""
+
+    def __init__(self, why: str = "the service does not know this token, or its time is over") -> None:
+        super().__init__(why, hint="ask whoever runs the service for a token: ptolemy token create NAME")
+
+
+class NoPermission(NotAllowed):
+    """The token may not read this interface."""
+
+    def __init__(self, interface: str, scopes: Iterable[str]) -> None:
+        super().__init__(
+            f"this token may not read {interface}; it may read {', '.join(scopes)}",
+            hint=f"ask for a token with that scope: ptolemy token create NAME --scope {interface}",
+        )
+        self.interface = interface
+
+
+class RateLimited(NotAllowed):
+    """The token's calls of this minute are used up.
+
+    Parameters
+    ----------
+    rate
+        Calls a minute that the token has.
+    retry_after
+        Seconds until the next call is answered.
+    """
+
+    def __init__(self, rate: int, retry_after: float) -> None:
+        super().__init__(
+            f"this token has {rate} calls a minute, and they are used up", hint=f"try again in {retry_after:.1f} s"
+        )
+        self.rate, self.retry_after = rate, retry_after

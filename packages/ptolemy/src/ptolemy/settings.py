@@ -4,4 +4,5 @@ from ptolemy._house.config import Setting
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("series", "arrow://", "Where rows are kept; arrow:// is the folder series in the home folder.", url=True),
+    Setting("server", "", "Service that pt.api() asks, such as http://127.0.0.1:8100; empty reads the store itself."),
 )

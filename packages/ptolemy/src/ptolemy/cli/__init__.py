@@ -11,6 +11,8 @@ COMMANDS: dict[str, str] = {
     "datasets": "ptolemy.cli.datasets:datasets",
     "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
     "query": "ptolemy.cli.query:query",
+    "serve": "ptolemy.cli.serve:serve",
+    "token": "ptolemy.cli.token:token",
     "versions": "ptolemy.cli.versions:versions",
 }
 

@@ -1,0 +1,19 @@
+"""Scopes of a token: names of interfaces, or patterns of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from ptolemy.bars import PRO_BAR
+from ptolemy.catalogue import interfaces
+from ptolemy.errors import UnknownInterface
+
+
+def check_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return `scopes`; raise `UnknownInterface` if one fits nothing that can be asked for."""
+    known = [*interfaces(), PRO_BAR]
+    for scope in scopes:
+        if not any(fnmatchcase(name, scope) for name in known):
+            raise UnknownInterface(scope, known)
+    return tuple(dict.fromkeys(scopes))

@@ -1,0 +1,148 @@
+"""A service without a network, and one with: what a caller sends and what it gets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ptolemy as pt
+from ptolemy.http.app import application
+from ptolemy.http.limits import Limits
+from ptolemy.http.service import Service
+from ptolemy.http.tokens import Tokens
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Caller:
+    """Calls the application as a server would."""
+
+    service: Service
+    clock: Clock
+    client: str = "127.0.0.1"
+    headers: dict[str, str] = field(default_factory=lambda: {"host": "127.0.0.1:8100"})
+
+    def __call__(self, method: str, target: str, body: bytes = b"", **headers: str) -> Reply:
+        path, _, query = target.partition("?")
+        given = self.headers | {k.replace("_", "-"): v for k, v in headers.items()}
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
+            "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "scheme": "http",
+            "client": (self.client, 5), "server": ("127.0.0.1", 8100),
+            "headers": [(k.encode(), v.encode("latin-1")) for k, v in given.items()],
+        }  # fmt: skip
+        sent: list[dict[str, Any]] = []
+        # As a network does, it gives the body in pieces.
+        pieces = [body[: len(body) // 2], body[len(body) // 2 :]]
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        asyncio.run(application(self.service)(scope, receive, send))  # type: ignore[arg-type]
+        start, *rest = sent
+        found = {k.decode(): v.decode() for k, v in start["headers"]}
+        whole = b"".join(m["body"] for m in rest)
+        assert len(whole) == int(found.get("content-length", len(whole)))
+        return Reply(start["status"], found, whole)
+
+    def get(self, target: str, token: str = "", **headers: str) -> Reply:
+        return self("GET", target, **headers, **({"authorization": f"Bearer {token}"} if token else {}))
+
+    def post(self, target: str, document: Any, token: str = "") -> Reply:
+        return self(
+            "POST", target, json.dumps(document).encode(), **({"authorization": f"Bearer {token}"} if token else {})
+        )
+
+    def tushare(self, api_name: str, token: str = "any", fields: Any = "", **params: Any) -> Any:
+        """Ask as Tushare's client does, which is answered with HTTP 200 whatever happens."""
+        reply = self.post("/", {"api_name": api_name, "token": token, "params": params, "fields": fields})
+        assert reply.status == 200
+        assert reply.headers["content-type"].startswith("application/json")
+        return reply.json
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Tokens:
+    return Tokens(tmp_path / "home" / "tokens.json", "ptl")
+
+
+@pytest.fixture
+def call(real: str, tokens: Tokens) -> Iterator[Caller]:
+    """Give a service of the real bars."""
+    clock = Clock()
+    with pt.open_series(real) as series:
+        yield Caller(Service(series, tokens, limits=Limits(clock)), clock)
+
+
+@dataclass
+class Running:
+    url: str
+    process: subprocess.Popen[str]
+    home: Path
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
+    """Give a callable that starts ``ptolemy serve`` on a free port; all of them end with the tests."""
+    running: list[Running] = []
+
+    def start(series: str, *words: str) -> Running:
+        home = tmp_path_factory.mktemp("home")
+        command = [str(Path(sys.executable).with_name("ptolemy")), "serve", "--port", "0", "--json", "--store", series]
+        process = subprocess.Popen(
+            [*command, *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={"PATH": "/usr/bin:/bin", "PTOLEMY_HOME": str(home), "HOME": str(home), "XDG_CONFIG_HOME": str(home)},
+            cwd=home,
+        )  # fmt: skip
+        assert process.stdout is not None
+        lines = ""
+        for line in process.stdout:
+            lines += line
+            if line.startswith("}"):
+                break
+        assert lines, process.communicate()
+        running.append(Running(json.loads(lines)["url"], process, home))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.process.terminate()
+        each.process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def service(serve: Callable[..., Running], real: str) -> Running:
+    """Give a running service of the real bars that has no token yet."""
+    return serve(real)

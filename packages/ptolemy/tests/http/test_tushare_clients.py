@@ -1,0 +1,178 @@
+"""The public clients, not modified but for the address, each in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ptolemy as pt
+from ptolemy.catalogue import interfaces
+
+ROOT = Path(__file__).resolve().parents[4]
+ASK = Path(__file__).with_name("ask_tushare.py")
+
+#: The versions, with what they import and do not declare; the older one calls what pandas 3 has no more.
+CLIENTS = {
+    "1.4.29": ["tushare==1.4.29", "six", "setuptools"],
+    "1.2.89": ["tushare==1.2.89", "six", "setuptools", "pandas<3"],
+}
+
+
+def make(version: str) -> Path:
+    """Return the interpreter of an environment with this client, made once and kept in .cache."""
+    folder = ROOT / ".cache" / f"tushare-{version}"
+    python = folder / "bin" / "python"
+    if not (folder / "made").exists():
+        uv = shutil.which("uv") or str(ROOT / "scripts" / "uv")
+        env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([uv, "venv", "-q", "-p", sys.executable, str(folder)], check=True, env=env)
+        subprocess.run([uv, "pip", "install", "-q", "-p", str(python), *CLIENTS[version]], check=True, env=env)
+        (folder / "made").touch()
+    return python
+
+
+@pytest.fixture(scope="session", params=CLIENTS)
+def client(request: pytest.FixtureRequest) -> Any:
+    """Give a callable that asks all of `calls` with one client and returns its answers."""
+    python = make(request.param)
+
+    def ask(url: str, *calls: tuple[str, dict[str, Any]], token: str = "any") -> list[Any]:
+        done = subprocess.run(
+            [str(python), str(ASK), url], input=json.dumps({"token": token, "calls": calls}), capture_output=True,
+            text=True, timeout=120, env={"PATH": "/usr/bin:/bin", "HOME": str(ROOT / ".cache")}, check=True,
+        )  # fmt: skip
+        found = json.loads(done.stdout.splitlines()[-1])
+        assert found["version"] == request.param
+        return list(found["answers"])
+
+    ask.version = request.param  # type: ignore[attr-defined]
+    return ask
+
+
+def frame(answer: Any) -> pd.DataFrame:
+    assert "error" not in answer, answer
+    return pd.DataFrame(answer["rows"], columns=answer["columns"])
+
+
+def same(answer: Any, expected: pd.DataFrame, tolerance: float = 0.0) -> None:
+    found = frame(answer)
+    assert list(found.columns) == list(expected.columns)
+    assert len(found) == len(expected)
+    for name in expected.columns:
+        if expected[name].dtype.kind in "fi":
+            here, there = found[name].to_numpy(np.float64), expected[name].to_numpy(np.float64)
+            np.testing.assert_allclose(here, there, rtol=1e-12, atol=tolerance, err_msg=name)
+        else:
+            assert found[name].tolist() == expected[name].where(expected[name].notna(), None).tolist(), name
+
+
+@pytest.fixture(scope="session")
+def here(real: str) -> pt.Api:
+    return pt.api(series=real)
+
+
+def test_each_way_to_ask_gives_the_frame_of_the_store(client: Any, service: Any, here: pt.Api):
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("daily", {"ts_code": "AAPL.US", "start_date": "20120101", "end_date": "20121231"}),
+        ("daily", {"ts_code": "AAPL.US,IBM.US", "start_date": "20130101"}),
+        ("daily", {"trade_date": "20130301"}),
+        ("daily", {"ts_code": "FB.US", "fields": "trade_date,close,vol"}),
+        ("daily", {"ts_code": "FB.US", "fields": ["trade_date", "ah_vol"]}),
+        ("daily", {"ts_code": "FB.US", "limit": 10, "offset": 5}),
+        ("daily", {"ts_code": "FB.US", "limit": "10", "trade_date": "", "start_date": None}),
+        ("daily", {"ts_code": "NONE.US"}),
+        ("adj_factor", {"ts_code": "MSFT.US"}),
+        ("query", {"api_name": "daily", "ts_code": "IBM.US", "start_date": "20130201"}),
+    ]
+
+    for (name, words), answer in zip(calls, client(service.url, *calls), strict=True):
+        words = {**words}
+        same(answer, here.query(words.pop("api_name", name), **words))
+
+
+def test_numbers_are_floats_even_where_all_of_them_are_whole(client: Any, service: Any):
+    (answer,) = client(service.url, ("daily", {"trade_date": "20120103", "fields": "ts_code,vol"}))
+
+    assert answer["numbers"] == ["vol"]
+
+
+def test_bars_that_the_client_adjusts_are_those_that_we_adjust(client: Any, service: Any, here: pt.Api):
+    # The newer client rounds to 2 decimals, the older to 4.
+    decimals = 2 if client.version == "1.4.29" else 4
+    wanted = [(c, a) for c in ("AAPL.US", "MSFT.US", "IBM.US", "GOOG.US", "FB.US") for a in ("qfq", "hfq")]
+    words = {"start_date": "20000301", "end_date": "20130301", "ma": [5, 20]}
+
+    answers = client(service.url, *(("pro_bar", {"ts_code": c, "adj": a, **words}) for c, a in wanted))
+
+    columns = ["trade_date", "open", "high", "low", "close", "pre_close", "ma5", "ma20"]
+    for (code, adj), answer in zip(wanted, answers, strict=True):
+        ours = here.pro_bar(code, "20000301", "20130301", adj, ma=[5, 20], precision=decimals)  # type: ignore[arg-type]
+        theirs = frame(answer)
+        # Of a mean that lies between two decimals, the last bit decides.
+        same(
+            {"rows": theirs[columns].to_numpy().tolist(), "columns": columns},
+            ours[columns],
+            tolerance=1.01 * 10.0**-decimals,
+        )
+        assert np.abs(theirs["close"].to_numpy(np.float64) - ours["close"].to_numpy(np.float64)).max() < 1e-9
+
+
+def test_bars_that_are_not_adjusted_are_the_traded_ones(client: Any, service: Any, here: pt.Api):
+    (answer,) = client(
+        service.url, ("pro_bar", {"ts_code": "IBM.US", "start_date": "20120101", "end_date": "20121231"})
+    )
+
+    columns = ["trade_date", "open", "high", "low", "close", "vol"]
+    same(
+        {"rows": frame(answer)[columns].to_numpy().tolist(), "columns": columns},
+        here.daily("IBM.US", start_date="20120101", end_date="20121231", fields=columns),
+    )
+
+
+def test_all_pages_of_the_client_make_up_the_whole(client: Any, service: Any, here: pt.Api):
+    calls = [("daily", {"ts_code": "GOOG.US", "limit": 500, "offset": begin}) for begin in range(0, 2500, 500)]
+
+    pages = pd.concat([frame(a) for a in client(service.url, *calls)], ignore_index=True)
+
+    assert pages["trade_date"].tolist() == here.daily("GOOG.US")["trade_date"].tolist()
+
+
+def test_errors_reach_the_user_as_exceptions_with_our_text(client: Any, service: Any, serve: Any, real: str):
+    wrong = client(
+        service.url, ("dayly", {}), ("daily", {"start_date": "2012"}), ("daily", {"fields": "clse"}),
+        ("daily", {"start_date": "20130101", "end_date": "20120101"}),
+    )  # fmt: skip
+    for answer, text in zip(wrong, ["did you mean 'daily'", "is not a date", "'close'", "is after"], strict=True):
+        assert text in answer["error"]
+
+    from ptolemy.http.tokens import Tokens
+
+    closed = serve(real)
+    tokens = Tokens(closed.home / "tokens.json", "ptl")
+    _, text = tokens.create("desk", ["daily"], 2, None)
+    assert client(closed.url, ("daily", {"limit": 1}), token="wrong")[0]["error"] == "您的token不对，请确认。"
+    forbidden, fine, late = client(closed.url, ("adj_factor", {}), ("daily", {"limit": 1}), ("daily", {}), token=text)
+    assert "没有接口访问权限" in forbidden["error"]
+    assert len(frame(fine)) == 1
+    assert "每分钟最多访问该接口2次" in late["error"]
+
+
+def test_every_interface_of_the_catalogue_is_one_of_the_client(client: Any, service: Any):
+    """What nothing was collected of is said, and never an empty frame."""
+    calls = [(name, {"limit": 1}) for name in interfaces()]
+
+    for (name, _), answer in zip(calls, client(service.url, *calls), strict=True):
+        if "error" in answer:
+            assert name in answer["error"]
+        else:
+            assert answer["columns"]
