@@ -268,6 +268,8 @@ def test_the_example_of_every_command_works(
     shutil.copy(stocks, tmp_path / "bars.csv")  # packed or plain is told by the content
     shutil.copy(MAPPING, tmp_path / "bars.toml")
     ptolemy("collect", "run", "csv:bars.csv?mapping=bars.toml", "--quiet")
+    if path == ("store", "import"):
+        ptolemy("store", "export", "daily", "daily.parquet")
 
     example = re.fullmatch(r"Example: (ptolemy .*)", command.epilog or "")
     assert example is not None

@@ -11,6 +11,8 @@ COMMANDS: dict[str, str] = {
     "datasets": "ptolemy.cli.datasets:datasets",
     "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
     "query": "ptolemy.cli.query:query",
+    "sql": "ptolemy.cli.sql:sql",
+    "store": "ptolemy.cli.store:store",
     "versions": "ptolemy.cli.versions:versions",
 }
 
