@@ -60,7 +60,7 @@ class ArrowSeries:
     folder
         Where the data sets lie, each in a folder of its own.
     compacts
-        Whether writing compacts a long log; if not, only `compact` does.
+        Whether writing compacts by itself; if not, every version goes through the log until `compact`.
     """
 
     def __init__(self, folder: Path, *, compacts: bool = True) -> None:
@@ -82,7 +82,7 @@ class ArrowSeries:
                 raise BadInput(f"{dataset} is kept by the key {', '.join(held.key)}, not {', '.join(key)}")
             table = _fitting(held, table)
             newest = held.newest
-            if newest is None and table.num_rows >= BULK:
+            if newest is None and self._is_bulk(table):
                 news = cleaned(dataset, table, key)  # put in order, and looked through, as the files are laid
                 added = news.num_rows
             else:
@@ -284,7 +284,7 @@ class ArrowSeries:
             time=_now(),
             digest=last.digest if last else "",
         )
-        if news.num_rows >= BULK:
+        if self._is_bulk(news):
             _make(held.folder)
             self._sweep(held)
             return self._compact(held, Record(version, key, news), None)
@@ -296,6 +296,9 @@ class ArrowSeries:
         if self._compacts and held.end > limit:
             self._compact(held, None, None)
         return version
+
+    def _is_bulk(self, table: pa.Table) -> bool:
+        return self._compacts and table.num_rows >= BULK
 
     def _append(self, held: DataSet, record: Record, body: pa.Buffer | None, digest: str) -> None:
         name = held.folder.name
