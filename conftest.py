@@ -2,7 +2,8 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.servers"]
+# In this order: a test whose driver is missing is skipped before a server is started for it.
+pytest_plugins = ["tests.services.plugin", "tests.servers"]
 
 # A shared machine may take a second for what takes a millisecond elsewhere; that is no defect.
 settings.register_profile("workspace", deadline=None)

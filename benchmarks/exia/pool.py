@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import gc
 import statistics
+import sys
 import threading
 import time
+import tracemalloc
 from collections import deque
 from importlib.metadata import version
 from typing import Any
@@ -47,18 +49,27 @@ def figures() -> list[dict[str, Any]]:
     explicit_ratio, _ = _paired(_acquires, 0)
     sampled_ratio, _ = _paired(_leases, 100)
     jain, throughput = _fairness()
+    peer, peer_ratio = _psycopg_pool()
     return [
-        _figure("pool-lease-with", "lease and return with `with`, defaults, against the floor", with_ratio, "x", 5.5),
+        _figure(
+            "pool-lease-with",
+            "lease and return with `with`, defaults, against the floor",
+            with_ratio,
+            "x",
+            5.5,
+            peer=peer,
+            peer_value=peer_ratio,
+        ),
         _figure("pool-lease-with-ns", "lease and return with `with`, defaults, CPU time", with_ns, "ns", None),
         _figure(
             "pool-lease-explicit", "acquire() and release(), defaults, against the floor", explicit_ratio, "x", None
         ),
         _figure(
-            "pool-lease-sampled", "the same with one lease in 100 timed, against the floor", sampled_ratio, "x", None
+            "pool-lease-sampled", "with `with`, one lease in 100 timed, against the floor", sampled_ratio, "x", None
         ),
         _figure("pool-jain", "8 threads on 4 objects, 1 ms hold: Jain index", jain, "", 0.98, better="high", rounds=5),
         _figure("pool-throughput", "the same: leases per second", throughput, "1/s", None, better="high", rounds=5),
-        *_psycopg_pool(),
+        _figure("pool-idle-memory", "memory per idle object above the bare object", _idle_memory(), "B", 128, rounds=5),
     ]
 
 
@@ -167,13 +178,28 @@ def _fairness(rounds: int = 5, seconds: float = 0.5) -> tuple[float, float]:
     return statistics.median(indices), statistics.median(rates)
 
 
-def _psycopg_pool() -> list[dict[str, Any]]:
-    """Measure psycopg_pool beside ours, where it is installed, on stand-in connections, so that only pools count."""
+def _idle_memory(rounds: int = 5, n: int = 2_000) -> float:
+    """Return the median of bytes per idle object, without the object's own."""
+    costs = []
+    for _ in range(rounds):
+        with exia.pool(Thing, max_size=n) as pool:
+            tracemalloc.start()
+            leases = [pool.acquire() for _ in range(n)]
+            while leases:
+                leases.pop().release()
+            del leases
+            costs.append(tracemalloc.get_traced_memory()[0] / n - sys.getsizeof(Thing()))
+            tracemalloc.stop()
+    return statistics.median(costs)
+
+
+def _psycopg_pool() -> tuple[str | None, float | None]:
+    """Return what psycopg_pool costs against the floor, on stand-in connections; nothing where it is not installed."""
     try:
         from psycopg.pq import TransactionStatus
         from psycopg_pool import ConnectionPool
     except ImportError:
-        return []
+        return None, None
 
     class Info:
         transaction_status = TransactionStatus.IDLE
@@ -192,37 +218,25 @@ def _psycopg_pool() -> list[dict[str, Any]]:
             self.closed = True
 
     # Its defaults are its best here: no check, no reset, four connections held open.
-    theirs = ConnectionPool("", connection_class=Connection, min_size=4, max_size=4, open=True)  # type: ignore[arg-type,type-var]
+    theirs: Any = ConnectionPool("", connection_class=Connection, min_size=4, max_size=4, open=True)
+    floor, ratios, n = Floor(), [], _LOOPS // 10
     try:
         theirs.wait()
-        ratios = []
-        with exia.pool(Thing, max_size=4) as ours:
-            _fill(ours)
-            n = _LOOPS // 10
-            for _ in range(_ROUNDS):
-                before = _leases(ours, n)
-                began = time.thread_time_ns()
-                for _ in range(n):
-                    theirs.putconn(theirs.getconn())
-                cost = (time.thread_time_ns() - began) / n
-                ratios.append((2 * cost / (before + _leases(ours, n)), cost))
+        for _ in range(_ROUNDS):
+            before = _turns(floor)
+            began = time.thread_time_ns()
+            for _ in range(n):
+                theirs.putconn(theirs.getconn())
+            cost = (time.thread_time_ns() - began) / n
+            ratios.append(2 * cost / (before + _turns(floor)))
     finally:
         theirs.close()
-    ratio = statistics.median(r for r, _ in ratios)
-    return [
-        _figure(
-            "pool-against-psycopg",
-            "getconn() and putconn() of psycopg_pool against one `with pool.lease()`",
-            ratio,
-            "x",
-            None,
-            better="high",
-            peer=f"psycopg_pool {version('psycopg-pool')}, defaults, 4 stand-in connections",
-            peer_value=statistics.median(c for _, c in ratios),
-        )
-    ]
+    return f"psycopg_pool {version('psycopg-pool')}, defaults, 4 stand-in connections", statistics.median(ratios)
 
 
 if __name__ == "__main__":
     for row in figures():
-        print(f"{row['id']:28} {row['value']:>12} {row['unit']:4} bar {row['bar']}  {row['figure']}")
+        print(
+            f"{row['id']:28} {row['value']:>12} {row['unit']:4} bar {row['bar']}  {row['figure']}",
+            row["peer_value"] or "",
+        )

@@ -91,10 +91,10 @@ def test_a_missing_driver_never_names_an_extra_that_does_not_exist(library, port
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_the_words_of_the_server_table_are_extras_of_their_libraries(library):
-    from tests.servers import SERVERS
+def test_the_words_of_the_table_of_drivers_are_extras_of_their_libraries(library):
+    from tests.servers import BACKENDS
 
-    words = {s.word for s in SERVERS if library in s.libraries} - {"airflow"}  # in an environment of its own
+    words = {b.word for b in BACKENDS if library in b.libraries}
 
     assert words <= _extras(library)
 

@@ -15,6 +15,7 @@ _FAULTS = pytest.StashKey[Faults]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-share", type=float, default=0.05, help="share of each full fault count to try")
     parser.addoption("--fault-figures", type=Path, default=None, help="write the figures of this run here")
+    parser.addoption("--fault-keep", action="store_true", help="keep what that file has of figures not counted now")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,4 +41,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.getoption("--fault-figures", default=None)
     if path is not None:
-        figures.write(session.config.stash[_FAULTS].figures.values(), path)
+        figures.write(
+            session.config.stash[_FAULTS].figures.values(), path, keep=session.config.getoption("--fault-keep")
+        )

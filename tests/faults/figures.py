@@ -56,11 +56,20 @@ class Faults:
         return self.figures[id]
 
 
-def write(figures: Iterable[Figure], path: Path) -> None:
-    """Write `figures` as JSON, sorted, each with the commit that it was measured at."""
+def write(figures: Iterable[Figure], path: Path, *, keep: bool = False) -> None:
+    """Write `figures` as JSON, sorted, each with the commit that it was measured at.
+
+    Parameters
+    ----------
+    keep
+        Whether records that `path` has of other figures stay.
+    """
     commit = subprocess.run(
         ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
         capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
-    records = [{**asdict(f), "commit": commit} for f in sorted(figures, key=lambda f: (f.library, f.id))]
-    path.write_text(json.dumps(records, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    records = {f.id: {**asdict(f), "commit": commit} for f in figures}
+    if keep and path.is_file():
+        records = {r["id"]: r for r in json.loads(path.read_text(encoding="utf-8"))} | records
+    in_order = sorted(records.values(), key=lambda r: (str(r["library"]), str(r["id"])))
+    path.write_text(json.dumps(in_order, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

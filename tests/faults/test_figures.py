@@ -41,3 +41,16 @@ def test_the_file_holds_one_record_a_figure_with_its_commit(tmp_path: Path):
     assert [(r["id"], r["tried"], r["survived"], r["lost"]) for r in records] == [("a", 1, 0, 1), ("b", 1, 1, 0)]
     assert {tuple(r) for r in records} == {("id", "library", "figure", "tried", "survived", "lost", "commit")}
     assert all(r["commit"] for r in records)
+
+
+def test_a_run_of_some_suites_keeps_the_figures_of_the_others(tmp_path: Path):
+    path = tmp_path / "figures.json"
+    before, now = Faults(1), Faults(1)
+    before.figure("a", "veda", "kill").survives()
+    before.figure("b", "veda", "kill").survives("gone")
+    now.figure("b", "veda", "kill").survives()
+
+    figures.write(before.figures.values(), path)
+    figures.write(now.figures.values(), path, keep=True)
+
+    assert [(r["id"], r["lost"]) for r in json.loads(path.read_text())] == [("a", 0), ("b", 0)]

@@ -52,7 +52,10 @@ def alone(request, uv, wheels, tmp_path_factory):
     )
     uv("venv", "--quiet", "--no-project", "--python", sys.executable, folder / "env")
     # The lock names each file by its address, so that uv takes from its cache what `make test` brought there.
-    uv("pip", "install", "--quiet", "--python", folder / "env", "-r", locked)
+    done = uv("pip", "install", "--quiet", "--python", folder / "env", "-r", locked, check=False)
+    if "error sending request" in done.stderr or "dns error" in done.stderr:
+        pytest.skip(f"not in uv's cache, and no package index: {done.stderr.strip().splitlines()[0]}")
+    assert done.returncode == 0, done.stderr
     uv("pip", "install", "--quiet", "--python", folder / "env", "--no-deps", "--offline", wheels[library])
     return library, folder / "env"
 
@@ -94,10 +97,10 @@ def test_a_library_alone_works_on_its_embedded_defaults(alone, tmp_path):
 
 # One thing that each library does on its embedded default, as its README shows it.
 FIRST_USE = {
-    "veda": "import veda; print(len(list(veda.open_registry().releases())))",
-    "exia": "import exia\nwith exia.pool('python:statistics:NormalDist', max_size=2) as p, p.lease() as n: print(n.cdf(0))",
-    "kyrios": "import kyrios; print(kyrios.__all__)",
-    "ptolemy": "import ptolemy; print(ptolemy.__all__)",
+    "veda": "import veda; print(len(list(veda.open_registry().releases())), 'releases')",
+    "exia": "import exia\nwith exia.pool('python:statistics:NormalDist') as p, p.lease() as n: print(n.cdf(0))",
+    "kyrios": "import kyrios; print(len(kyrios.runs()), 'runs')",
+    "ptolemy": "import ptolemy as pt; print(pt.api().datasets())",
 }
 
 

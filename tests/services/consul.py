@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.services import wire
+from tests.services.places import remove_stray
 from tests.services.process import Server
 
 
@@ -37,7 +38,11 @@ class Consul(Server):
         # The agent answers before it has elected itself, and then refuses writes.
         if not wire.json_get(self.port, "/v1/status/leader"):
             raise wire.NotReady("no leader yet")
-        wire.http_get(self.port, "/v1/kv/?keys", ok=(200, 404))
+        # A new leader answers plain reads before it has replayed its log, as if keys were missing.
+        wire.http_get(self.port, "/v1/kv/?keys&consistent", ok=(200, 404))
+
+    def clean(self) -> None:
+        remove_stray()
 
     def url(self, variable: str) -> str:
         return f"consul://127.0.0.1:{self.port}"

@@ -68,7 +68,9 @@ def debian() -> None:
     command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
     command += ["-o", "Dpkg::Options::=--force-confold"]
     if shutil.which("apt-get") is None:
-        raise InstallFailed("debian: there is no apt-get here", f"install {', '.join(wanted)} by your system's own means")
+        raise InstallFailed(
+            "debian: there is no apt-get here", f"install {', '.join(wanted)} by your system's own means"
+        )
     if os.geteuid() != 0:
         typed = " ".join(["sudo", "apt-get", "install", *wanted])
         raise InstallFailed("debian: only root may install packages", f"sudo scripts/services install, or {typed}", 4)
@@ -114,7 +116,7 @@ def consul() -> None:
 
 def pypi() -> None:
     """Make an environment of its own for the stand-ins, exactly those that `requirements.txt` pins by hash."""
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + f"{sys.version} {VENV}".encode()).hexdigest()
     stamp = VENV / "requirements.sha256"
     if stamp.exists() and stamp.read_text() == wanted:
         say("pypi: nothing to do")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -70,10 +71,18 @@ def version(row: Service) -> str:
         return folder.name.removesuffix(".dist-info").rpartition("-")[2] if folder else "?"
     argv = [str(locate(row)), *row.version] if row.version else ["dpkg-query", "-W", "-f", "${Version}", row.package]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return "?"
+    finally:
+        remove_stray()
     said = done.stdout + done.stderr
     # dpkg writes an epoch before and Debian's own revision behind: 1:10.11.19-0+deb12u1 is 10.11.19.
     shown = re.search(r"\d+(?:\.\d+)+\w*", said if row.version else re.sub(r"^\d+:", "", said))
     return shown.group() if shown else "?"
+
+
+def remove_stray() -> None:
+    """Remove the empty folder that Debian's Consul makes at every call, whatever TMPDIR says."""
+    with contextlib.suppress(OSError):
+        Path("/tmp/consul-test").rmdir()

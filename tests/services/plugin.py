@@ -13,26 +13,30 @@ one carries the mark of its backend (``@pytest.mark.minio``): the mark is what s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from tests.services import places
 from tests.services.running import Running, for_mark, given
 from tests.services.table import SERVICES, Service
 
 MODES = ("auto", "required", "off")
-RUNNING: pytest.StashKey[Running] = pytest.StashKey()
-EXERCISED: pytest.StashKey[set[str]] = pytest.StashKey()
-EXPORTED: pytest.StashKey[list[str]] = pytest.StashKey()
+INHERITED = "JIYUAN_SERVICES_EXPORTED"
+RUNNING = pytest.StashKey[Running]()
+EXERCISED = pytest.StashKey[set[str]]()
+EXPORTED = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for mark in sorted({row.mark for row in SERVICES}):
         what = ", ".join(row.stand_in_for or row.word for row in SERVICES if row.mark == mark)
         config.addinivalue_line("markers", f"{mark}: needs {what}")
+    # A pytest that a test of ours runs inherits URLs of servers that may not run yet; it starts its own.
+    for variable in os.environ.pop(INHERITED, "").split():
+        os.environ.pop(variable, None)
     config.stash[EXERCISED] = set()
-    config.stash[EXPORTED] = []
+    exported = config.stash[EXPORTED] = list[str]()
     mode = _mode()
     if mode == "off" or config.option.collectonly:
         return
@@ -44,11 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if unset and places.find(row) is not None:
             server = running.server(row.word)
             os.environ.update({variable: server.url(variable) for variable in unset})
-            config.stash[EXPORTED] += unset
+            exported.extend(unset)
+    os.environ[INHERITED] = " ".join(exported)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    for variable in config.stash.get(EXPORTED, []):
+    for variable in (*config.stash.get(EXPORTED, []), INHERITED):
         os.environ.pop(variable, None)
     running = config.stash.get(RUNNING, None)
     if running is not None:
@@ -58,7 +63,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Return what is there with its version, and what is not with what to type."""
     own = {row.word: _own(config, row) for row in SERVICES}
-    there = [f"{row.word} {places.version(row)}" for row in SERVICES if places.find(row) is not None]
+    found = [row for row in SERVICES if places.find(row) is not None]
+    with ThreadPoolExecutor() as side_by_side:  # seventeen programs, one after the other, take a second
+        there = [f"{row.word} {seen}" for row, seen in zip(found, side_by_side.map(places.version, found), strict=True)]
     lines = [f"services ({_mode()}): {', '.join(there) or 'none installed'}"]
     lines += [f"services given: {row.word} by {', '.join(own[row.word])}" for row in SERVICES if own[row.word]]
     missing = [row.word for row in SERVICES if not own[row.word] and places.find(row) is None]
@@ -78,7 +85,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note which servers a test that ran, and passed, has used."""
     report = yield
     if report.when == "call" and report.passed:

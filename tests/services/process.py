@@ -54,7 +54,7 @@ class Server(ABC):
         self.program = locate(self.row)
         self.folder = folder
         self._held = {name: _hold_port() for name in self.port_names}
-        self.ports = {name: held.getsockname()[1] for name, held in self._held.items()}
+        self.ports: dict[str, int] = {name: held.getsockname()[1] for name, held in self._held.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self._prepared = False
 
@@ -72,7 +72,7 @@ class Server(ABC):
     def log(self) -> Path:
         return self.folder / "server.log"
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - some need none
         """Write configuration and the empty database; called once, before the first start."""
 
     @abstractmethod
@@ -133,12 +133,13 @@ class Server(ABC):
         if self._process is not None:
             self._kill_all(_descendants(self._process.pid))
 
-    def clean(self) -> None:
+    def clean(self) -> None:  # noqa: B027 - most leave nothing
         """Remove what the ended server has left outside its folder; called after every end."""
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of the process: ours, with a home that is the server's own folder."""
-        return {**os.environ, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        """Return the environment of the process: ours, with a home and a place for stray files in its own folder."""
+        own = str(self.folder)
+        return {**os.environ, "HOME": own, "TMPDIR": own, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
     @property
     def unprivileged(self) -> bool:
@@ -183,7 +184,8 @@ class Server(ABC):
             if self._process.poll() is not None:
                 raise StartFailed(f"{self.word} ended with {self._process.returncode}:\n{self._tail()}") from last
             if time.monotonic() > end:
-                raise StartFailed(f"{self.word}: no answer within {START_SECONDS:g} s: {last}\n{self._tail()}") from last
+                why = f"no answer within {START_SECONDS:g} s: {last}"
+                raise StartFailed(f"{self.word}: {why}\n{self._tail()}") from last
             time.sleep(PAUSE_SECONDS)
 
     def _tail(self) -> str:

@@ -92,4 +92,3 @@ def _sweep() -> None:
         if owner.isdigit() and not Path(f"/proc/{owner}").exists():
             with contextlib.suppress(OSError):
                 remove(folder)
-

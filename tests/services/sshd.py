@@ -79,7 +79,16 @@ class Sshd(Server):
     def ssh(self, *command: str) -> list[str]:
         """Return the command line that runs `command` on this host."""
         ssh = shutil.which("ssh") or "ssh"
-        return [ssh, *self.options, "-i", str(self.key), "-p", str(self.port), f"{getpass.getuser()}@127.0.0.1", *command]
+        return [
+            ssh,
+            *self.options,
+            "-i",
+            str(self.key),
+            "-p",
+            str(self.port),
+            f"{getpass.getuser()}@127.0.0.1",
+            *command,
+        ]
 
     def url(self, variable: str) -> str:
         return f"ansible://{self.folder / 'hosts.ini'}"

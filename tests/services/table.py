@@ -17,7 +17,8 @@ Source = Literal["debian", "bullseye", "pypi"]
 class Service:
     """One server, or one tool that needs no server.
 
-    `version` holds the arguments that make the program print its version (none: its package says it). `required` says that a run with ``JIYUAN_SERVICES=required`` fails, and names it, where it is missing.
+    `version` holds the arguments that make the program print its version (none: its package says it).
+    `required` says that a run with ``JIYUAN_SERVICES=required`` fails, and names it, where it is missing.
     """
 
     word: str
@@ -34,7 +35,9 @@ class Service:
     @property
     def install(self) -> str:
         """Return what to type where it is missing."""
-        return "scripts/services install" + (f"  (or: apt-get install {self.package})" if self.source == "debian" else "")
+        return "scripts/services install" + (
+            f"  (or: apt-get install {self.package})" if self.source == "debian" else ""
+        )
 
 
 SERVICES: tuple[Service, ...] = (
@@ -108,12 +111,14 @@ SERVICES: tuple[Service, ...] = (
         ("EXIA_TEST_OPENSEARCH_URL",),
         stand_in_for="OpenSearch",
     ),
-    Service("sshd", "ansible", "sshd", "debian", "openssh-server", ("VEDA_TEST_ANSIBLE_URL",), version=("-V",)),
+    Service("sshd", "sshd", "sshd", "debian", "openssh-server", ("VEDA_TEST_SSHD_URL",), version=("-V",)),
     Service("chdb", "chdb", "chdb", "pypi", "chdb", stand_in_for="a current ClickHouse", server=False),
     Service("modules", "modules", "modulecmd", "debian", "environment-modules", version=(), server=False),
     Service("zsh", "zsh", "zsh", "debian", "zsh", server=False),
     Service("fish", "fish", "fish", "debian", "fish", server=False),
     Service("chromium", "chromium", "chromium", "debian", "chromium", server=False),
+    Service("strace", "strace", "strace", "debian", "strace", server=False),
+    Service("faketime", "faketime", "faketime", "debian", "faketime", server=False),
 )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.services import places, running
 from tests.services.process import StartFailed
 from tests.services.redis import Redis
@@ -40,7 +39,11 @@ needs_redis = pytest.mark.skipif(
 def holder():
     """Run a process that has started Redis and waits; give it, its folder and Redis's process id."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", HOLDER],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     with process:
         assert process.stdout is not None
@@ -160,8 +163,23 @@ def test_urls_are_there_before_collection_and_answer_in_a_marked_test(tmp_path):
     assert f"redis {places.version(service('redis'))}" in done.stdout
 
 
+@needs_redis
+def test_a_pytest_inside_a_test_does_not_take_the_outer_ones_urls_for_the_persons(tmp_path):
+    suite = tmp_path / "test_it.py"
+    suite.write_text("import os\ndef test_it():\n    print(os.environ['KYRIOS_TEST_REDIS_URL'])\n")
+    outer = {"KYRIOS_TEST_REDIS_URL": "redis://127.0.0.1:1", "JIYUAN_SERVICES_EXPORTED": "KYRIOS_TEST_REDIS_URL"}
+
+    done = _pytest(str(suite), "-s", JIYUAN_SERVICES="auto", **outer)
+
+    assert done.returncode == 0, done.stdout
+    assert "redis://127.0.0.1:1\n" not in done.stdout
+    assert "services given" not in done.stdout
+
+
 def _pytest(*argv: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if "_TEST_" not in k and k != "JIYUAN_SERVICES"} | variables
+    environment = {
+        k: v for k, v in os.environ.items() if "_TEST_" not in k and not k.startswith("JIYUAN_SERVICES")
+    } | variables
     command = [sys.executable, "-m", "pytest", "-p", "tests.services.plugin", "-p", "no:cacheprovider", *argv]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 
 import pytest
-
 from tests.services import chdb, places
 from tests.services.table import service
 
@@ -60,7 +59,13 @@ def test_a_shell_runs_a_command(word):
 def test_chromium_reads_a_page_without_a_window(tmp_path):
     page = tmp_path / "page.html"
     page.write_text("<meta charset=utf-8><script>document.title='绩' + '元'</script>")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path}/p"]
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path}/p",
+    ]
 
     done = subprocess.run(
         [places.locate(service("chromium")), *options, "--dump-dom", page.as_uri()],

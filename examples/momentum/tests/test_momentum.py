@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from momentum import Momentum
@@ -77,3 +80,10 @@ def test_prices_without_meaning_are_refused(prices):
 def test_a_decision_step_below_one_is_refused():
     with pytest.raises(ValueError, match="every"):
         Momentum().rebalance_days(300, every=0)
+
+
+def test_the_example_of_the_readme_works():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+
+    exec(block, {})

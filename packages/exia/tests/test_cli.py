@@ -49,15 +49,22 @@ def test_call_reads_arguments_from_stdin(command, monkeypatch):
 
 @pytest.mark.parametrize(
     ("method", "arguments", "shown"),
-    [("inf", "[]", None), ("nan", "[]", None), ("table", "[]", {"a": [1, None]}), ("when", "[]", "2026-01-02")],
+    [
+        ("inf", "[]", None),
+        ("nan", "[]", None),
+        ("table", "[]", {"a": [1, None]}),
+        ("numbers", "[]", [1.0, 2.0]),
+        ("when", "[]", "2026-01-02"),
+    ],
 )
 def test_results_that_json_lacks_are_translated(command, tmp_path, monkeypatch, method, arguments, shown):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "odd.py").write_text(
-        "import datetime, math\n"
+        "import array, datetime, math\n"
         "def inf(): return math.inf\n"
         "def nan(): return math.nan\n"
         "def table(): return {'a': (1, math.nan)}\n"
+        "def numbers(): return array.array('d', [1, 2])\n"
         "def when(): return datetime.date(2026, 1, 2)\n"
     )
 
@@ -66,9 +73,32 @@ def test_results_that_json_lacks_are_translated(command, tmp_path, monkeypatch, 
     assert (code, json.loads(out), err) == (0, shown, "")
 
 
+def test_call_makes_the_object_with_params(command):
+    words = ("call", "python:statistics:NormalDist", "cdf", "--json", "[3]", "--params", '{"mu": 3, "sigma": 2}')
+
+    assert command(*words)[:2] == (0, "0.5\n")
+
+
+def test_show_prints_the_traceback_of_a_failed_run_line_by_line(command):
+    run = exia.run("breaks")
+    with pytest.raises(ValueError, match="colour"), run:
+        raise ValueError("colour \x1b[31m")
+
+    code, out, _ = command("runs", "show", run.id)
+
+    assert code == 0
+    assert "Traceback (most recent call last):\n" in out
+    assert "\x1b" not in out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [
+        (
+            ("call", "python:statistics:NormalDist", "pdf", "--params", "[1]"),
+            2,
+            """write it as --params '{"window": 20}'""",
+        ),
         (("call", "python:statistics:NormalDist", "pfd"), 3, "did you mean 'pdf'?"),
         (("call", "python:statistics:NormalDist", "pdf"), 2, "call it as pdf(x)"),
         (("call", "python:statistics:NormalDits", "pdf"), 3, "did you mean 'NormalDist'?"),

@@ -629,6 +629,20 @@ def test_limits_that_make_no_sense_are_refused(options):
         exia.pool(Engine, **options)
 
 
+def test_objects_are_made_with_params():
+    with exia.pool(statistics.NormalDist, params={"mu": 3}) as pool, pool.lease() as normal:
+        assert normal.mean == 3
+
+
+def test_params_that_the_target_does_not_take_are_refused_before_the_first_lease():
+    with pytest.raises(WrongArguments, match="unexpected keyword argument 'mean'"):
+        exia.pool(statistics.NormalDist, params={"mean": 3})
+    with pytest.raises(BadInput, match="params are for a class"):
+        exia.pool(Careful(), params={"mu": 3})
+    with pytest.raises(PoolNotFound):
+        exia.get_pool("NormalDist")
+
+
 @pytest.mark.parametrize("target", [None, 3, Engine()])
 def test_what_cannot_be_pooled_is_refused(target):
     with pytest.raises(BadInput, match="cannot pool"):

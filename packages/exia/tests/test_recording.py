@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import math
 import re
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -188,3 +191,25 @@ def test_a_store_that_stays_down_is_told_at_flush_and_does_not_hide_the_bodys_er
     down.close()
 
     assert any("could not be closed" in note for note in caught.value.__notes__)
+
+
+_KILLED = """
+import os, signal, exia
+run = exia.run("killed").start()
+for i in range(3_000):
+    run.log_metric("ic", i)
+run.flush()
+run.log_tags({"acknowledged": "yes"})
+print(run.id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_was_acknowledged_outlives_a_kill(store):
+    done = subprocess.run([sys.executable, "-c", _KILLED], capture_output=True, text=True, timeout=60, check=False)
+
+    run_id = done.stdout.strip()
+    assert done.returncode == -signal.SIGKILL
+    assert store.get(run_id).status == "running"
+    assert store.get(run_id).tags == {"acknowledged": "yes"}
+    assert [p.value for p in store.points(run_id, "ic")] == list(range(3_000))

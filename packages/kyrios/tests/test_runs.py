@@ -292,7 +292,7 @@ def stop():
 """
 
 
-@pytest.mark.parametrize("unit", ["numbers", "double", "both"])
+@pytest.mark.parametrize("unit", ["double", "both"])
 @pytest.mark.parametrize(("name", "code"), [("SIGKILL", -signal.SIGKILL), ("SIGINT", 130)])
 def test_a_run_that_is_killed_or_interrupted_goes_on_from_where_it_was(sums, tmp_path, unit, name, code):
     flow = kyrios.load_flow(sums)

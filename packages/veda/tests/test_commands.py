@@ -122,7 +122,7 @@ def test_people_read_the_same_in_columns(registered, run):
         ("veda new small", 5, "small exists already"),
         ("veda new 'two words'", 2, "not a package name"),
         ("veda new 7up", 2, "begins with a digit"),
-        ("veda show other", 3, "other@0 is not registered"),
+        ("veda show other", 3, "no release of other is registered"),
         ("veda show small@9", 3, "no release fits small@9; versions of small: 1.0"),
         ("veda show small@", 2, "not a tag"),
         ("veda tag small 1.0", 2, "not a tag"),

@@ -22,9 +22,9 @@ def test_the_blocks_of_the_readme_run(tmp_path):
             tomllib.loads(text)
             parse_project(text.encode())
         elif "pip install" not in text:
-            command = ["bash", "-euc", text] if kind == "sh" else [sys.executable, "-W", "error", "-c", text]
+            command = ["bash", "-euc", text] if kind == "bash" else [sys.executable, "-W", "error", "-c", text]
             answer = subprocess.run(
                 command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True
             )
             assert answer.returncode == 0, f"{text}\n{answer.stderr}"
-    assert set(kinds) == {"sh", "python", "toml"}
+    assert set(kinds) == {"bash", "console", "python", "toml"}

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 import veda
-from veda import ArchiveRefused, BadInput, Conflict, Damaged, NotFound, ReleaseExists
+from veda import ArchiveRefused, BackendUnavailable, BadInput, Conflict, Damaged, NotFound, ReleaseExists
 from veda.verifying import verify_any
 
 
@@ -198,3 +198,66 @@ def test_two_workspaces_of_one_name_do_not_mix(workspace, tmp_path):
         veda.unpack(package.path, target)
     with pytest.raises(BadInput):
         veda.pack(tmp_path / "nowhere")
+
+
+def test_a_store_that_dies_in_the_middle_is_unavailable_and_nothing_is_installed(workspace, tmp_path, monkeypatch):
+    from veda.store.file import FileStore
+
+    package = veda.pack(workspace())
+    veda.push(package)
+    get, home = FileStore.get_blob, tmp_path / "other"
+
+    def dies(self, digest):
+        if digest == package.manifest.chunks[0].sha256:
+            raise BackendUnavailable("the server is gone")
+        return get(self, digest)
+
+    monkeypatch.setattr(FileStore, "get_blob", dies)
+    with pytest.raises(BackendUnavailable, match="gone"):
+        veda.pull("small", f"file:{tmp_path}/home/store", home=home)
+    monkeypatch.undo()
+
+    assert not [p for p in (home / "trees").iterdir() if p.is_dir()]
+    assert veda.pull("small", f"file:{tmp_path}/home/store", home=home).digest == package.digest
+
+
+def test_a_pull_that_contradicts_the_registry_fetches_nothing(workspace, tmp_path):
+    veda.push(veda.pack(workspace(word="theirs")), f"file:{tmp_path}/store")
+    mine = veda.register(veda.pack(workspace(word="mine")))
+
+    with pytest.raises(ReleaseExists):
+        veda.pull("small", f"file:{tmp_path}/store")
+
+    assert not (tmp_path / "home" / "trees").exists()
+    assert veda.load("small").package.digest == mine.digest
+
+
+def test_a_mistyped_store_makes_no_folder(workspace, tmp_path):
+    with pytest.raises(NotFound):
+        veda.pull("small", f"file:{tmp_path}/typo")
+
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.minio
+def test_a_pull_that_was_cut_off_goes_on_where_it_was(workspace, minio_url, tmp_path, monkeypatch):
+    import random
+
+    from veda.store.minio import MinioStore
+
+    noise = random.Random(4)
+    package = veda.pack(workspace(**{f"data/{n}.bin": noise.randbytes(4 << 20) for n in range(12)}))
+    veda.push(package, minio_url)
+    get, last = MinioStore.get_blob, package.manifest.chunks[-1].sha256
+
+    def dies(self, digest):
+        if digest == last:
+            raise BackendUnavailable("the server is gone")
+        return get(self, digest)
+
+    monkeypatch.setattr(MinioStore, "get_blob", dies)
+    with pytest.raises(BackendUnavailable):
+        veda.pull("small", minio_url, home=tmp_path / "other")
+    monkeypatch.undo()
+
+    assert veda.pull("small", minio_url, home=tmp_path / "other").chunks_fetched == 1

@@ -183,7 +183,6 @@ def test_a_run_that_loses_power_keeps_what_has_succeeded(home: Path, flow: Path,
     assert figure.lost == 0, figure.harms
 
 
-@pytest.mark.xfail(reason="the folders that hold history.db are made, but their names are not synced", strict=True)
 def test_a_new_home_survives_a_power_loss_with_the_runs_in_it(home: Path, flow: Path, faults: Faults):
     figure = faults.figure("run-power-new-home", "kyrios", "power loss during the first local run of a new home")
     home.rmdir()
@@ -194,3 +193,17 @@ def test_a_new_home_survives_a_power_loss_with_the_runs_in_it(home: Path, flow: 
         figure.survives(harm(loss.acknowledged, loss.at))
 
     assert figure.lost == 0, figure.harms
+
+
+def test_a_new_home_survives_where_an_fsync_settles_older_names_as_on_ext4_and_xfs(
+    home: Path, flow: Path, faults: Faults
+):
+    home.rmdir()
+    recording = power.record(argv(flow), home.parent)
+
+    harms = []
+    for loss in recording.losses(faults.count(LOSSES), names="journalled"):
+        loss.restore()
+        harms.append(harm(loss.acknowledged, loss.at))
+
+    assert not any(harms)

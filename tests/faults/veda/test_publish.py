@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(kill.available() is not None, reason=str(kill.av
 VERSIONS = ("0.1.0", "0.2.0")
 KILLS = 120
 LOSSES = 300
+ERRORS = 100
 
 #: Brings each version from its workspace to another machine, and says each step that is done.
 PUBLISH = """
@@ -142,6 +143,36 @@ def test_publishing_that_loses_power_keeps_what_it_acknowledged(tmp_path: Path, 
         figure.survives(harm(place, loss.acknowledged, loss.at))
 
     assert figure.lost == 0, figure.harms
+
+
+def test_a_call_that_fails_takes_nothing_that_was_acknowledged_and_the_next_try_ends_it(
+    tmp_path: Path, workspaces: list[Path], faults: Faults
+):
+    figure = faults.figure("publish-error", "veda", "ENOSPC or EIO in pack, register, push or pull")
+    place = tmp_path / "place"
+    place.mkdir()
+    command = argv(place, workspaces)
+    calls = ("pwrite64", "fsync", "fdatasync", "rename", "link", "mkdir", "ftruncate")
+
+    for number, point in enumerate(kill.spread(kill.points(command, calls=calls), faults.count(ERRORS))):
+        empty(place)
+        error = ("ENOSPC", "EIO")[number % 2]
+        run = kill.fail_at(point, error, command)
+        assert run.exit_code or len(run.acknowledged) == 4 * len(workspaces), run.stderr
+        figure.survives(harm(place, run.acknowledged, f"{error} at {point}") or went_on(place, workspaces))
+
+    assert figure.lost == 0, figure.harms
+
+
+def test_a_note_that_cannot_be_written_is_an_error_of_veda(tmp_path: Path, workspaces: list[Path]):
+    import veda
+
+    package = veda.pack(workspaces[0], tmp_path / "momo.vedapkg")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "archives").write_text("in the way")
+
+    with pytest.raises(veda.VedaError, match="archives"):
+        veda.register(package, home=tmp_path / "home")
 
 
 def test_a_push_to_a_full_disk_says_so_and_leaves_the_store_as_it_was(

@@ -100,7 +100,8 @@ class PythonObject:
 def load_python(ref: str) -> PythonObject:
     """Load ``module:attribute`` (a class or a callable without arguments) or a bare ``module``.
 
-    The version is that of the installed distribution, or of Python itself for its own modules.
+    The version is that of the installed distribution, or of Python itself for its own modules. A
+    callable that is no class is called once here, to learn its object's methods.
     """
     import importlib
     import sys

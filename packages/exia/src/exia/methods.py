@@ -56,7 +56,7 @@ def call_method(obj: object, table: MethodTable, name: str, *args: Any, **kwargs
         # TypeError comes from inside and is not ours to rename.
         if _fits(method, args, kwargs):
             raise
-        shown = table[name]["signature"]
+        shown = _signature(method, skip_self=False)  # as it is called, which a loader's table may not say
         raise WrongArguments(f"{name} does not take these arguments: {exc}", hint=f"call it as {name}{shown}") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,15 +46,15 @@ class Document:
         self.problems.append(Problem(self.file, line + 1, column + 1, message, source, hint))
 
 
-def read_document(path: Path, shown: str | None = None) -> Document:
+def read_document(path: Path, name: str | None = None) -> Document:
     """Read the YAML file at `path`; mistakes in it are in ``problems`` of the answer, never raised.
 
     Parameters
     ----------
-    shown
+    name
         The name that messages give the file; None is `path` itself.
     """
-    document = Document(shown or str(path))
+    document = Document(name or str(path))
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as exc:
@@ -108,3 +109,9 @@ def _mapping(document: Document, loader: Any, node: yaml.MappingNode, path: Path
             document.keys[(*path, key)] = mark
             found[key] = _convert(document, loader, value_node, (*path, key), depth + 1)
     return found
+
+
+def shown(path: Path) -> str:
+    """Return `path` as the user would write it: relative where it is below the working folder."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

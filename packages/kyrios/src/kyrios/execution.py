@@ -20,7 +20,7 @@ from kyrios.errors import Conflict, KyriosError, NotFound, UnitFailed
 from kyrios.graph import Graph, Task
 from kyrios.history import Head, History
 from kyrios.lineage import lineage_of
-from kyrios.load import fill
+from kyrios.references import fill
 from kyrios.run import Run
 from kyrios.settings import home
 from kyrios.state import FINISHED, Event, State, utc_now
@@ -60,13 +60,13 @@ class Execution:
         """Record that the run itself passes through `states`."""
         self.record([("", state, detail) for state in states])
 
-    def give_up_what_was_lost(self) -> None:
-        """Record as cancelled what a process that is gone left queued or running."""
+    def cancel_the_rest(self, reason: str) -> None:
+        """Record as cancelled what is queued or running, and the run itself."""
         run = self.so_far()
-        lost = [t.name for t in run.tasks if t.state not in (State.DECLARED, *FINISHED)]
-        self.record([(name, State.CANCELLED, {"reason": "its process is gone"}) for name in lost])
+        left = [t.name for t in run.tasks if t.state not in (State.DECLARED, *FINISHED)]
+        self.record([(name, State.CANCELLED, {"reason": reason}) for name in left])
         if run.state not in (State.DECLARED, *FINISHED):
-            self.move_run([State.CANCELLED], reason="its process is gone")
+            self.move_run([State.CANCELLED], reason=reason)
 
     def kept(self) -> list[str]:
         """Return the tasks that have succeeded and whose outputs are still what they were."""

@@ -108,7 +108,7 @@ class Flow:
                 return self._drive(execution, runner)
 
     def _drive(self, execution: Execution, runner: Runner) -> Run:
-        execution.give_up_what_was_lost()
+        execution.cancel_the_rest("its process is gone")
         done = execution.kept()
         if execution.so_far().state == State.SUCCEEDED and len(done) == len(self.graph.tasks):
             raise Conflict(f"run {execution.head.run_id} has succeeded; there is nothing to resume")
@@ -116,7 +116,7 @@ class Flow:
         try:
             runner.run(Job(self.graph, done, execution.execute, execution.record))
         except BaseException as exc:
-            execution.move_run([State.CANCELLED], reason=type(exc).__name__)
+            execution.cancel_the_rest(type(exc).__name__)
             execution.write_lineage()
             raise
         failed = [t for t in execution.so_far().tasks if t.state != State.SUCCEEDED]

@@ -10,7 +10,7 @@ from typing import Any
 from kyrios._house.errors import nearest
 from kyrios.errors import BadInput
 from kyrios.graph import Graph
-from kyrios.load import REFERENCE, fill, references
+from kyrios.references import REFERENCE, fill, references
 from kyrios.spec import FITS
 
 

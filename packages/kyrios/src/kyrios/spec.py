@@ -136,3 +136,10 @@ FITS: dict[str, Any] = {
     "array": lambda v: isinstance(v, list),
     "object": lambda v: isinstance(v, dict),
 }
+
+_WORDS = {"array": "a list", "object": "a mapping", "integer": "a whole number", "string": "a text"}
+
+
+def in_words(kind: str) -> str:
+    """Return the name of a parameter's type as a sentence needs it."""
+    return _WORDS.get(kind, f"a {kind}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from veda._house.progress import Progress, no_progress
-from veda.errors import ArchiveRefused, Damaged, NotFound
+from veda.errors import ArchiveRefused, Damaged, NotFound, ReleaseExists
 from veda.installed import find_archive, install, installed_manifest, tree_path
 from veda.manifest import Chunk, Manifest
 from veda.names import Ref
@@ -62,12 +62,17 @@ def pull(
     ------
     NotFound
         If the store has no such release.
+    ReleaseExists
+        If the version is registered here with other content; nothing is fetched.
     ArchiveRefused, Damaged
         If what the store sent is not what it claimed; nothing is installed.
     """
     wanted = Ref.parse(ref)
     with open_store(from_, home=home) as store, open_registry(registry, home=home) as catalogue:
         version, claim = _claim(wanted, store, catalogue)
+        for release in catalogue.releases(wanted.name):
+            if release.version == version and release.digest != claim.digest:
+                raise ReleaseExists(release.name, version, release.digest)
         manifest = installed_manifest(claim.digest, home)
         fetched: list[Chunk] = []
         if manifest is None:
@@ -82,7 +87,7 @@ def pull(
     return Pulled(manifest.name, manifest.version, manifest.digest, path, len(fetched), total)
 
 
-def ensure_installed(release: Release, *, home: Path | str | None = None) -> Path:
+def ensure_installed(release: Release, *, registry: str | None = None, home: Path | str | None = None) -> Path:
     """Return the tree of a registered release; unpack it from its archive or the store where it is missing."""
     tree = tree_path(release.digest, home)
     if tree.is_dir():
@@ -91,7 +96,7 @@ def ensure_installed(release: Release, *, home: Path | str | None = None) -> Pat
         stored = (package.stored(c) for c in package.manifest.chunks)
         return install(package.manifest, contents(package.manifest, stored), home)
     try:
-        return pull(f"{release}", home=home).path
+        return pull(f"{release}", registry=registry, home=home).path
     except NotFound:
         raise NotFound(
             f"{release} is registered but not installed, and neither its file nor the store has it",

@@ -105,7 +105,7 @@ def load_algorithm(
     """Load like `load`, and return the methods and parameters beside the class."""
     with open_registry(registry, home=home) as catalogue:
         release = find_release(Ref.parse(ref), catalogue)
-    tree = ensure_installed(release, home=home)
+    tree = ensure_installed(release, registry=registry, home=home)
     for requirement in release.facts["requires"]:
         _require(requirement, str(release))
     point = _choose(release.facts["entry_points"], entry_point, str(release))

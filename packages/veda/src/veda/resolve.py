@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from veda._house.errors import nearest
 from veda.errors import BadInput, NotFound
 from veda.names import Ref
 from veda.registry import Registry, Release
@@ -16,7 +17,8 @@ def find_release(ref: Ref, registry: Registry) -> Release:
     """Return the registered release that `ref` means; raise `NotFound` if there is none."""
     releases = registry.releases(ref.name)
     if not releases:
-        registry.get(ref.name, ref.version or "0")  # raises NotFound with the nearest name
+        names = {r.name for r in registry.releases()}
+        raise NotFound(f"no release of {ref.name} is registered", hint=nearest(ref.name, names) or "veda list")
     if ref.tag:
         return registry.get(ref.name, tagged_version(ref, registry))
     if ref.digest:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from veda._house.files import sync_folder
-from veda.errors import BadInput, Conflict, Damaged
+from veda._house.files import make_folder, sync_folder
+from veda.errors import BadInput, Conflict, Damaged, VedaError
 from veda.manifest import FileEntry, Manifest
 
 _EACH = 64  # files up to which each is fsynced; beyond it one sync of the disk is faster
@@ -32,7 +32,7 @@ def write_tree(
     parent = target.absolute().parent
     building = parent / f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folder(parent)
         building.mkdir(mode=0o755)
         folders = _folders(manifest, building)
         for file, data in contents:
@@ -43,6 +43,8 @@ def write_tree(
             sync_folder(folder)
         _move(building, target)
         sync_folder(parent)
+    except VedaError:  # some of ours are OSErrors too: what `contents` met, not what the disk did
+        raise
     except OSError as exc:
         raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
     finally:

@@ -12,9 +12,7 @@ COMMANDS: dict[str, str] = {
     "runs": "exia.cli.runs:runs",
 }
 
-root = library_group(
-    "Serve algorithms from an object pool: models, runs, live parameters, monitoring.", COMMANDS, SETTINGS, checks
-)
+root = library_group("Serve algorithms from an object pool, and record what ran.", COMMANDS, SETTINGS, checks)
 
 
 def main() -> None:

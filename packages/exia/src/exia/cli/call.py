@@ -25,13 +25,17 @@ from exia.pooling import pool
     default="[]",
     help="Arguments as JSON: a list by position, an object by name; - reads them from stdin.",
 )
-def call(ref: str, method: str, arguments: str) -> None:
-    """Call METHOD of the object that REF names and print what it returns as JSON.
+@click.option("--params", metavar="JSON", default="{}", help="What the object is made with, as a JSON object by name.")
+def call(ref: str, method: str, arguments: str, params: str) -> None:
+    """Call one METHOD and print its result as JSON.
 
-    NaN and infinities print as null, arrays as lists, and what JSON lacks as text.
+    REF names what is called. NaN and infinities print as null, arrays as lists, and what JSON lacks as text.
     """
     args, kwargs = _parsed(sys.stdin.read() if arguments == "-" else arguments)
-    with pool(ref, max_size=1) as one, one.acquire() as lease:
+    unnamed, made_with = _parsed(params)
+    if unnamed:
+        raise BadInput("--params is a list, not an object", hint="""write it as --params '{"window": 20}'""")
+    with pool(ref, max_size=1, params=made_with) as one, one.acquire() as lease:
         try:
             result = lease.call(method, *args, **kwargs)
         except ExiaError:

@@ -42,8 +42,14 @@ def show(run_id: str, url: str | None, as_json: bool) -> None:
     """Show one run."""
     with _opened(url) as store:
         record = store.get(run_id)
-    shown = {k: v for k, v in vars(record).items() if as_json or v not in (None, {}, "")}
-    print_record(shown, as_json=as_json)
+    if as_json:
+        print_record(vars(record), as_json=True)
+        return
+    trace = record.traceback
+    print_record({k: v for k, v in vars(record).items() if k != "traceback" and v not in (None, {}, "")}, as_json=False)
+    for line in (trace or "").splitlines():
+        # As in a table, a control character in data must not drive the reader's terminal.
+        print("".join(c if c.isprintable() else "\ufffd" for c in line))
 
 
 @runs.command(epilog="Example: exia runs list --limit 2 --json")
@@ -51,7 +57,7 @@ def show(run_id: str, url: str | None, as_json: bool) -> None:
 @store_option
 @json_option
 def compare(run_ids: tuple[str, ...], url: str | None, as_json: bool) -> None:
-    """Show the params and last metrics of runs side by side; with --json also which of them differ."""
+    """Show params and last metrics side by side."""
     if len(set(run_ids)) < 2:
         raise BadInput("there is nothing to compare", hint="give the ids of two runs or more")
     with _opened(url) as store:

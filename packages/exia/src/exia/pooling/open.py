@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
-from exia.errors import BadInput
+from exia.errors import BadInput, WrongArguments
 from exia.pooling.factory import Factory, Verbs, name_of
 from exia.pooling.limits import Limits
 from exia.pooling.pool import ForkPolicy, Pool
@@ -17,6 +17,7 @@ T = TypeVar("T")
 def pool(
     target: str,
     *,
+    params: Mapping[str, Any] | None = ...,
     max_size: int = ...,
     min_idle: int = ...,
     max_idle: int | None = ...,
@@ -34,8 +35,9 @@ def pool(
 
 @overload
 def pool(
-    target: type[T] | Callable[[], T] | Factory[T],
+    target: type[T] | Callable[..., T] | Factory[T],
     *,
+    params: Mapping[str, Any] | None = ...,
     max_size: int = ...,
     min_idle: int = ...,
     max_idle: int | None = ...,
@@ -54,6 +56,7 @@ def pool(
 def pool(
     target: Any,
     *,
+    params: Mapping[str, Any] | None = None,
     max_size: int = 8,
     min_idle: int = 0,
     max_idle: int | None = None,
@@ -73,7 +76,9 @@ def pool(
     ----------
     target
         A ref such as ``"momentum@~=1.2"`` or ``"python:statistics:NormalDist"``, a class or
-        callable without arguments, or a `Factory`.
+        callable, or a `Factory`.
+    params
+        What each object is made with: keyword arguments of the class or callable.
     max_size
         The most objects that exist at once.
     min_idle, max_idle
@@ -105,6 +110,8 @@ def pool(
         If an open pool has this `name`.
     RefNotFound
         If nothing is published under the ref.
+    WrongArguments
+        If the target does not take `params`.
     FactoryError
         If one of the `min_idle` objects cannot be made.
 
@@ -136,6 +143,27 @@ def pool(
         default = loaded.name
     else:
         default = name_of(target)
+    if params:
+        target = _made_with(target, params)
     return Pool(
         Verbs(target), limits, name=name or default, chosen=name is not None, order=order, fork=fork, methods=methods
     )
+
+
+def _made_with(target: Any, params: Mapping[str, Any]) -> Callable[[], Any]:
+    """Return `target` with its keyword arguments; they are checked now, not at the first lease."""
+    import inspect
+    from functools import partial
+
+    if not callable(target):
+        raise BadInput("params are for a class or callable", hint="give the factory its values when you make it")
+    try:
+        signature = inspect.signature(target)
+    except ValueError:  # a builtin without a signature
+        return partial(target, **params)
+    try:
+        signature.bind(**params)
+    except TypeError as exc:
+        name = name_of(target)
+        raise WrongArguments(f"{name} cannot be made with these params: {exc}", hint=f"{name}{signature}") from None
+    return partial(target, **params)

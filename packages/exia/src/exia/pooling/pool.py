@@ -295,17 +295,20 @@ class Pool(Places[T]):
             raise
         if cause is None:
             entry.since = monotonic()
+            most = self._limits.max_idle
+            if most is None or most >= self._limits.max_size:
+                self._put(entry)
+                if self._waiters:
+                    self._serve()
+                return
             with self._lock:
-                most = self._limits.max_idle
-                if self._closed:
-                    cause = "close"
-                elif self._waiters or most is None or len(self._idle) < most:
+                if self._waiters or len(self._idle) < most:
                     self._put(entry)
                     self._match()
                 else:
                     cause = "idle"
         if cause is None:
-            self._tend()
+            self._serve()
         else:
             self._discard(entry, cause)
 

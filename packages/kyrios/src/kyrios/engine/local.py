@@ -40,6 +40,9 @@ class LocalEngine:
         _Dispatcher(job, self.workers).run()
 
 
+_LONGEST_WAIT = 0.2  # seconds
+
+
 @dataclass
 class _Attempt:
     task: Task
@@ -114,7 +117,8 @@ class _Dispatcher:
         if self.delayed and self.free:
             due.append(self.delayed[0][0])
         steps: list[Step] = []
-        wait: float | None = max(0.0, min(due) - monotonic()) if due else None
+        # Never for long: a signal that comes just before the wait would be seen only after it.
+        wait = max(0.0, min([*(when - monotonic() for when in due), _LONGEST_WAIT]))
         with suppress(Empty):
             while True:
                 attempt, detail, error = self.results.get(timeout=wait)

@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ptolemy._house.config import home
-from ptolemy._house.files import replacing, sync_folder
+from ptolemy._house.files import make_folder, replacing, sync_folder
 from ptolemy.errors import BackendUnavailable, BadInput, SeriesLocked
 from ptolemy.series.block import damaged, digest_of
 from ptolemy.series.compaction import compacted, rows_in
@@ -285,7 +285,7 @@ class ArrowSeries:
             digest=last.digest if last else "",
         )
         if self._is_bulk(news):
-            _make(held.folder)
+            make_folder(held.folder)
             self._sweep(held)
             return self._compact(held, Record(version, key, news), None)
         body = serialised(news)
@@ -304,7 +304,7 @@ class ArrowSeries:
         name = held.folder.name
         log = self._logs.get(name)
         if log is None:
-            _make(held.folder)
+            make_folder(held.folder)
             self._sweep(held)
             log = self._logs[name] = LogWriter(held.folder / held.base.manifest.log, held.end)
         log.append(record, body, digest)
@@ -332,7 +332,7 @@ class ArrowSeries:
             return
         path = self.folder / ".lock"
         try:
-            _make(self.folder)
+            make_folder(self.folder)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:
             raise _not_written(self.folder, exc) from exc
@@ -384,14 +384,6 @@ def _fitting(held: DataSet, table: pa.Table) -> pa.Table:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _make(folder: Path) -> None:
-    """Create `folder`, durably: a file is only as durable as the names of the folders above it."""
-    if not folder.is_dir():
-        _make(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is said to an InfluxDB over HTTP: version 1 (``/write``, ``/query``) and 2 (``/api/v2/write``, v1's ``/query``)."""
+"""What is said to an InfluxDB over HTTP: 1 (``/write``, ``/query``) and 2 (``/api/v2/write``, ``/query`` as in 1)."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Influx:
                 self._line = None
 
     def _make(self, kind: Kind) -> None:
-        """Make the database and the retention policy of a kind, with shards of its length; said twice it does nothing."""
+        """Make the database and the retention policy of a kind, with shards of its length, if they are not there."""
         if kind in self._made:
             return
         database, policy = named(self.database), named(kind)

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -146,10 +146,8 @@ class InfluxSeries:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-            try:
+            with suppress(PtolemyError):  # what is not delivered is durable here, and said by `stats`
                 self.flush()
-            except PtolemyError:
-                pass  # it is durable here, and said by `stats`
         self._stop.clear()
         self.log.close()
         self.server.close()
@@ -363,7 +361,7 @@ class InfluxSeries:
             Shape(_ABOUT, ("dataset",), "daily", timed=False),
             pa.schema([("dataset", pa.string()), ("about", pa.string())]),
         )
-        return dict(zip(table["dataset"].to_pylist(), table["about"].to_pylist(), strict=True))
+        return {str(row["dataset"]): str(row["about"]) for row in table.to_pylist()}
 
 
 def _shape(document: dict[str, Any]) -> Shape:

@@ -101,7 +101,7 @@ def parsed(data: bytes, shape: Shape, schema: pa.Schema) -> pa.Table:
         number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
         kinds[field.name] = pa.float64() if number else field.type
     table = pyarrow.csv.read_csv(
-        pa.py_buffer(data),
+        pa.BufferReader(data),
         convert_options=pyarrow.csv.ConvertOptions(
             include_columns=[name for name in header if name in kinds],
             column_types=kinds,
@@ -145,7 +145,8 @@ def _text(joined: Any) -> bytes:
     """Return all texts one behind the other: they lie so in memory already."""
     pieces = []
     for chunk in joined.chunks if isinstance(joined, pa.ChunkedArray) else [joined]:
-        _, offsets, data = chunk.buffers()
+        buffers: list[Any] = chunk.buffers()
+        _, offsets, data = buffers
         ends = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
         pieces.append(bytes(memoryview(data)[int(ends[0]) : int(ends[-1])]))
     return b"".join(pieces)

@@ -22,9 +22,7 @@ COMMANDS: dict[str, str] = {
     "verify": "veda.cli.verify:verify",
 }
 
-root = library_group(
-    "Pack, sign, register and distribute algorithm packages, with exact environments.", COMMANDS, SETTINGS, checks
-)
+root = library_group("Pack algorithms, register them, and move them to every machine.", COMMANDS, SETTINGS, checks)
 
 
 def main() -> None:

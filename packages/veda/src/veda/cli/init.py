@@ -12,7 +12,7 @@ from veda.settings import home, registry_url, store_url
 @click.command(cls=Command, epilog="Example: veda init")
 @json_option
 def init(as_json: bool) -> None:
-    """Make the registry and the store that the configuration names, where they are missing."""
+    """Make the registry where it is missing, and see that it and the store answer."""
     from veda.registry import open_registry
     from veda.store import open_store
 

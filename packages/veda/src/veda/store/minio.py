@@ -26,7 +26,7 @@ _FORBIDDEN = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "In
 class MinioStore:
     """The layout of the ``file`` store as objects; a claim is a PUT that the server lets one writer win.
 
-    The server has 1 s to take a connection and 1.5 s for its first answer; afterwards an answer
+    The server has 1 s to take a connection and 1 s for its first answer; afterwards an answer
     may take the ``timeout`` of the URL's query, 30 s by default.
     """
 
@@ -42,7 +42,7 @@ class MinioStore:
         self._claims_proved = False
         wait = _seconds(url)
         self._http = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=1.0, read=1.5), retries=False, maxsize=8, cert_reqs="CERT_REQUIRED"
+            timeout=urllib3.Timeout(connect=1.0, read=1.0), retries=False, maxsize=8, cert_reqs="CERT_REQUIRED"
         )
         try:
             self._s3 = Minio(
@@ -55,10 +55,16 @@ class MinioStore:
             )
         except ValueError as exc:
             raise BadInput(f"{url}: {exc}") from None
-        with self._translated():
-            if not self._s3.bucket_exists(bucket):
-                raise NotFound(f"{url.host} has no bucket {bucket!r}", hint="make the bucket, or name another")
-        self._http.connection_pool_kw["timeout"] = urllib3.Timeout(connect=1.0, read=wait)
+        try:
+            with self._translated():
+                there = self._s3.bucket_exists(bucket)
+        except ValueError as exc:  # the client's own rules, such as for a bucket's name
+            raise BadInput(f"{url}: {exc}", hint="minio://key:secret@host:9000/bucket?secure=false") from None
+        if not there:
+            raise NotFound(f"{url.host} has no bucket {bucket!r}", hint="make the bucket, or name another")
+        # What goes to a store may be sent twice, so a connection that was cut is tried once more.
+        again = urllib3.Retry(total=1, connect=0, redirect=False, status=0, backoff_factor=0.1)
+        self._http.connection_pool_kw.update(timeout=urllib3.Timeout(connect=1.0, read=wait), retries=again)
         self._http.clear()
 
     def has_blob(self, digest: str) -> bool:
@@ -173,8 +179,9 @@ class MinioStore:
         except MinioException as exc:
             raise BackendUnavailable(f"{self._shown}: {exc}", hint="veda doctor") from exc
         except urllib3.exceptions.HTTPError as exc:
-            refused = isinstance(exc, urllib3.exceptions.NewConnectionError)
-            reason = "no connection" if refused else type(exc).__name__
+            cause = getattr(exc, "reason", None) or exc
+            refused = isinstance(cause, urllib3.exceptions.NewConnectionError)
+            reason = "no connection" if refused else type(cause).__name__
             raise BackendUnavailable(
                 f"{self._shown} does not answer ({reason})", hint="is the server running?"
             ) from exc
