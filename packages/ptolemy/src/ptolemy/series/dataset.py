@@ -85,8 +85,9 @@ class DataSet:
     def appended(self, record: Record, end: int) -> None:
         """Take over what this process itself has written."""
         with self._refreshing:
-            self.records.append(record)
-            self.end, self.torn = end, 0
+            if self.end < end:  # another thread may have read it already
+                self.records.append(record)
+                self.end, self.torn = end, 0
 
     def view(self, as_of: int | None = None) -> View:
         """Return the state to read; raise `NothingCollected`, `NotFound` or `DamagedSeries` if there is none."""

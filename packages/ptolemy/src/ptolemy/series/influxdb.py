@@ -221,8 +221,9 @@ class InfluxSeries:
         """Deliver the newest state, whatever the server had before."""
         table = self.log.read(dataset, as_of=newest.id)
         key = self.log.stats(dataset).key
+        if shape is not None or self.server.dialect == "v1":
+            self.server.remove((shape or shape_of(dataset, table, key)).kind, dataset, {}, None, None)
         shape = shape or shape_of(dataset, table, key)
-        self.server.remove(shape.kind, dataset, {}, None, None)
         self._write(shape, table)
         self._settle(shape, newest)
 

@@ -28,6 +28,7 @@ pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 Kind = Literal["daily", "minutes", "ticks"]
 #: The field of a row in which no other field has a value.
 EMPTY = "ptolemy_row"
+_FIRST = ["__measurement__", "__tags__", "__time__"]  #: the first columns of every answer
 _SHANGHAI = timezone(timedelta(hours=8))
 _DAY = re.compile(r"\d{8}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
@@ -81,12 +82,14 @@ def lines(shape: Shape, table: pa.Table) -> bytes:
     parts: list[Any] = []
     for name in fields:
         label = f"{_escaped(name, ', =')}="
-        parts += [label, _field(table[name]), ","] if whole else [_join([label, _field(table[name])])]
+        field = _field(table[name].combine_chunks())
+        # What is null stays so when it is joined, and is left out below.
+        parts += [label, field, ","] if whole else [_join([f",{label}", field])]
     if whole and fields:
         return _text(_join([*tags, " ", *parts[:-1], " ", stamps], rows=table.num_rows))
-    values: Any = pc.binary_join_element_wise(*parts, ",", null_handling="skip") if parts else None
-    if values is None:
-        values = pa.array([f"{EMPTY}=true"] * table.num_rows)
+    values: Any = pa.array([""] * table.num_rows, pa.string())
+    values = pc.binary_join_element_wise(values, *parts, "", null_handling="replace", null_replacement="")
+    values = pc.utf8_ltrim(values, ",")
     values = pc.if_else(pc.equal(values, ""), f"{EMPTY}=true", values)
     return _text(_join([*tags, " ", values, " ", stamps], rows=table.num_rows))
 
@@ -96,12 +99,15 @@ def parsed(data: bytes, shape: Shape, schema: pa.Schema) -> pa.Table:
     if not data.strip():
         return schema.empty_table()
     header = data[: data.index(b"\n")].decode().strip().split(",")
-    kinds: dict[str, pa.DataType] = {"time": pa.int64()}
+    header[:3] = _FIRST  # a column may be called as the server calls its own
+    kinds: dict[str, pa.DataType] = {_FIRST[2]: pa.int64()}
     for field in schema:
         number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
         kinds[field.name] = pa.float64() if number else field.type
-    table = pyarrow.csv.read_csv(
+    read: Any = pyarrow.csv.read_csv  # its stubs do not know that a reader is a file
+    table = read(
         pa.BufferReader(data),
+        read_options=pyarrow.csv.ReadOptions(column_names=header, skip_rows=1),
         convert_options=pyarrow.csv.ConvertOptions(
             include_columns=[name for name in header if name in kinds],
             column_types=kinds,
@@ -114,7 +120,7 @@ def parsed(data: bytes, shape: Shape, schema: pa.Schema) -> pa.Table:
     columns: dict[str, Any] = {}
     for field in schema:
         if shape.timed and field.name == shape.key[-1]:
-            columns[field.name] = _times(table["time"], shape.kind)
+            columns[field.name] = _times(table[_FIRST[2]], shape.kind)
         elif field.name in table.column_names:
             columns[field.name] = table[field.name].cast(field.type)
         else:
