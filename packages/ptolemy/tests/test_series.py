@@ -260,7 +260,7 @@ for step in range(1, 100):
     if (child := os.fork()) == 0:
         left = step
         series = open_series(f"{sys.argv[1]}/{step}")
-        for name in ("fsync", "fdatasync", "pwritev", "replace", "rename", "unlink"):
+        for name in ("fsync", "fdatasync", "writev", "replace", "rename", "unlink"):
             dying(name)
         series.upsert("daily", rows, key=("ts_code", "trade_date"))
         series.compact("daily")

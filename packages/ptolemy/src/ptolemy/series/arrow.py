@@ -367,7 +367,7 @@ class ArrowSeries:
 
 def _fitting(held: DataSet, table: pa.Table) -> pa.Table:
     """Return `table` with the column types that are kept; raise `BadInput` if they do not fit."""
-    columns = dict(held.view().columns) if held.newest else {}
+    columns = held.columns
     for i, field in enumerate(table.schema):
         kept = columns.get(field.name, str(field.type))
         if kept == str(field.type):

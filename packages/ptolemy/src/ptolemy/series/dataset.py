@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ptolemy.errors import DamagedSeries, NotFound, NothingCollected
 from ptolemy.series.log import Found, Record, scan
-from ptolemy.series.manifest import NAME, Manifest, read_manifest, read_versions
+from ptolemy.series.manifest import NAME, Manifest, grown, read_manifest, read_versions
 from ptolemy.series.port import Version
 from ptolemy.series.view import Base, View
 
@@ -31,6 +31,8 @@ class DataSet:
         self._signature: tuple[int, int, int] | None = (0, 0, 0)
         self._base: Base | None = None
         self._view: View | None = None
+        self._columns: dict[str, str] = {}
+        self._columns_of = 0  #: how many records `_columns` knows
         self._merged = 0  #: how many records `_view` holds
         self._log: int | None = None
         self._log_path = ""
@@ -50,6 +52,17 @@ class DataSet:
     def key(self) -> tuple[str, ...]:
         """The columns that name a row; empty if nothing was ever written."""
         return self.base.manifest.key or (self.records[0].key if self.records else ())
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Every column with its Arrow type, without putting the log's rows together."""
+        with self._refreshing:
+            if not self._columns:
+                self._columns = dict(self.base.manifest.columns)
+            for record in self.records[self._columns_of :]:
+                self._columns = dict(grown(tuple(self._columns.items()), record.table))
+            self._columns_of = len(self.records)
+            return self._columns
 
     def refresh(self) -> None:
         """Look for what a writer has added."""
@@ -175,6 +188,7 @@ class DataSet:
             os.close(self._log)
         self._log, self.records, self.end, self.wrong, self.torn = None, [], 0, "", 0
         self._view = None
+        self._columns, self._columns_of = {}, 0
 
     def compacted(self, manifest: Manifest) -> None:
         """Take over a manifest that this process itself has written."""

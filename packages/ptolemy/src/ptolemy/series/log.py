@@ -12,7 +12,7 @@ import json
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,9 @@ class LogWriter:
         """Write one record; it is durable on return, and the log is as it was on an error."""
         header = json.dumps(
             {
-                "version": asdict(record.version),
+                "version": vars(record.version),
                 "key": record.key,
-                "deleted": asdict(record.deleted) if record.deleted else None,
+                "deleted": vars(record.deleted) if record.deleted else None,
             },
             ensure_ascii=False,
             separators=(",", ":"),
@@ -107,7 +107,8 @@ class LogWriter:
         pieces: list[Any] = [front, memoryview(body) if body is not None else b"", rest]
         total = len(front) + size + len(rest)
         try:
-            if os.pwritev(self._file, pieces, self.end) != total:
+            os.lseek(self._file, self.end, os.SEEK_SET)
+            if os.writev(self._file, pieces) != total:
                 self._write_rest(b"".join(pieces))
             os.fdatasync(self._file)
         except OSError:
