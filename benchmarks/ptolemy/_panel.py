@@ -43,8 +43,8 @@ def panel(size: Size) -> pa.Table:
 def bars(securities: list[str], dates: list[str]) -> pa.Table:
     draw = np.random.default_rng(SEED)
     count = len(securities) * len(dates)
-    code = pa.array(np.repeat(np.arange(len(securities)), len(dates)))
-    day = pa.array(np.tile(np.arange(len(dates)), len(securities)))
+    code = pa.array(np.repeat(np.arange(len(securities)), len(dates)), pa.int64())
+    day = pa.array(np.tile(np.arange(len(dates)), len(securities)), pa.int64())
     columns = {"ts_code": pa.array(securities).take(code), "trade_date": pa.array(dates).take(day)}
     return pa.table(columns | {name: pa.array(np.round(draw.random(count) * 100, 2)) for name in NUMBERS})
 

@@ -51,17 +51,19 @@ QUERIES = (
 
 def figures(size: Size = FULL) -> list[dict[str, Any]]:
     """Measure and return one dict per figure; the harness adds date, cpu and commit."""
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR"), prefix="ptolemy-bench-") as place:
-        with _peers(Path(place), size) as peer:
-            named = peer("versions")
-            found = _ingest(Path(place), size, peer, named)
-            peer("prepare")
-            with open_series(f"arrow:{place}/ours") as store:
-                for query in QUERIES:
-                    found += _queries(store, size, peer, named, *query)
-            found += _appends(Path(place), peer, named)
-            found += _points(peer)
-            peer("close")
+    with (
+        tempfile.TemporaryDirectory(prefix="ptolemy-bench-") as place,
+        _peers(Path(place), size) as peer,
+    ):
+        named = peer("versions")
+        found = _ingest(Path(place), size, peer, named)
+        peer("prepare")
+        with open_series(f"arrow:{place}/ours") as store:
+            for query in QUERIES:
+                found += _queries(store, size, peer, named, *query)
+        found += _appends(Path(place), peer, named)
+        found += _points(peer)
+        peer("close")
     return found
 
 

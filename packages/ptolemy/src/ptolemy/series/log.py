@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Sequence
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from ptolemy.series.port import Version
 
 _MAGIC = b"PTOLEMY2"
 _HEAD = struct.Struct("<8sQQ")  # magic, bytes of the header, bytes of the rows
+_CRC = struct.Struct("<I")  # of the head: a length that was changed must not pass for a record cut short
 _ALIGN = 64
-_DIGEST = 32
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ class LogWriter:
             separators=(",", ":"),
         ).encode()
         size = body.size if body is not None else 0
-        front = _padded(_HEAD.pack(_MAGIC, len(header), size) + header)
-        rest = bytes(-size % _ALIGN) + _padded(_checksum(front, sha256))
+        head = _HEAD.pack(_MAGIC, len(header), size)
+        front = _padded(head + _CRC.pack(zlib.crc32(head)) + header)
+        rest = _rest(front, size, sha256)
         pieces: list[Any] = [front, memoryview(body) if body is not None else b"", rest]
         total = len(front) + size + len(rest)
         try:
@@ -130,53 +131,31 @@ def scan(descriptor: int, offset: int, size: int) -> Found:
     """Read the records of a log from `offset` to `size`; each is checked against its digest."""
     records: list[Record] = []
     while offset < size:
-        head = os.pread(descriptor, _HEAD.size, offset)
-        lengths = _lengths(head)
-        if lengths is None:
-            return _unreadable(descriptor, records, offset, size)
-        front, body, total = lengths
-        if offset + total > size:
-            return _unreadable(descriptor, records, offset, size)
-        data = os.pread(descriptor, total, offset)
+        head = os.pread(descriptor, _HEAD.size + _CRC.size, offset)
+        if len(head) < _HEAD.size + _CRC.size or not any(head):  # a crash may leave zeros
+            return Found(records, offset, torn=size - offset)
+        magic, header, body = _HEAD.unpack_from(head)
+        if magic != _MAGIC or _CRC.unpack_from(head, _HEAD.size)[0] != zlib.crc32(head[: _HEAD.size]):
+            return Found(records, offset, wrong=f"has a damaged record at byte {offset}")
+        front = _HEAD.size + _CRC.size + header
+        front += -front % _ALIGN
+        total = front + body + -body % _ALIGN + _ALIGN
+        data = os.pread(descriptor, total, offset) if offset + total <= size else b""
         if len(data) < total:
             return Found(records, offset, torn=size - offset)
         rows = memoryview(data)[front : front + body]
         sha256 = hashlib.sha256(rows).hexdigest()
-        at = front + body + -body % _ALIGN
-        if data[at : at + _DIGEST] != _checksum(data[:front], sha256):
+        if data[front + body :] != _rest(data[:front], body, sha256):
             return Found(records, offset, wrong=f"has a wrong checksum in the record at byte {offset}")
         records.append(_record(data[:front], pa.py_buffer(rows) if body else None))
         offset += total
     return Found(records, offset)
 
 
-def _unreadable(descriptor: int, records: list[Record], offset: int, size: int) -> Found:
-    """Tell a record that was never finished from one that lies before others."""
-    data = os.pread(descriptor, size - offset, offset)
-    at = data.find(_MAGIC, _ALIGN)
-    while at >= 0:
-        lengths = _lengths(data[at : at + _HEAD.size])
-        if at % _ALIGN == 0 and lengths is not None and at + lengths[2] <= len(data):
-            return Found(records, offset, wrong=f"has a damaged record at byte {offset}")
-        at = data.find(_MAGIC, at + 1)
-    return Found(records, offset, torn=size - offset)
-
-
-def _lengths(head: bytes) -> tuple[int, int, int] | None:
-    """Return the bytes before the rows, of the rows, and of the record; None if `head` begins none."""
-    if len(head) < _HEAD.size:
-        return None
-    magic, header, body = _HEAD.unpack(head)
-    if magic != _MAGIC or header > 2**30:
-        return None
-    front = _HEAD.size + header
-    front += -front % _ALIGN
-    return front, body, front + body + -body % _ALIGN + _ALIGN
-
-
 def _record(front: bytes, rows: pa.Buffer | None) -> Record:
     _, length, _ = _HEAD.unpack_from(front)
-    header = json.loads(front[_HEAD.size : _HEAD.size + length])
+    start = _HEAD.size + _CRC.size
+    header = json.loads(front[start : start + length])
     deleted = header["deleted"]
     if deleted is not None:
         codes = deleted["codes"]
@@ -185,14 +164,10 @@ def _record(front: bytes, rows: pa.Buffer | None) -> Record:
     return Record(Version(**header["version"]), tuple(header["key"]), table, deleted)
 
 
-def _checksum(front: bytes, sha256: str) -> bytes:
-    return hashlib.sha256(front + sha256.encode()).digest()
+def _rest(front: bytes, size: int, sha256: str) -> bytes:
+    """Return what stands behind the rows: the checksum, at its place."""
+    return bytes(-size % _ALIGN) + _padded(hashlib.sha256(front + sha256.encode()).digest())
 
 
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % _ALIGN)
-
-
-def tables(records: Sequence[Record]) -> list[pa.Table]:
-    """Return the rows that `records` wrote, oldest first."""
-    return [record.table for record in records if record.table is not None]
