@@ -171,7 +171,8 @@ def _field(column: Any) -> Any:
 
 def _tag(column: Any) -> Any:
     text = column.combine_chunks()
-    if pc.any(pc.match_substring_regex(text, "[, =]")).as_py():
+    # Each security is looked at once, not once a row.
+    if pc.any(pc.match_substring_regex(text.dictionary_encode().dictionary, "[, =]")).as_py():
         text = pc.replace_substring_regex(text, "([, =])", r"\\\1")
     return text
 
