@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
@@ -164,6 +164,19 @@ def test_a_server_that_is_down_takes_nothing_away_and_gets_all_once_it_is_up(url
         assert series.read("daily").num_rows == 19
         assert series.stats("daily").log_records == 0
     assert len(asked(url, "SELECT * FROM daily")) == 20
+
+
+def test_doctor_says_that_the_server_is_away(url: str, ptolemy: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
+    with open_series(url) as series:
+        series.upsert("daily", bars(A1), key=KEY)
+    monkeypatch.setenv("PTOLEMY_SERIES", url)
+    assert "daily 1 rows" in ptolemy("doctor").out
+
+    monkeypatch.setenv("PTOLEMY_SERIES", url.replace(str(urlsplit(url).port), "1"))
+    code, out, _ = ptolemy("doctor")
+
+    assert code == 6
+    assert "does not answer" in out
 
 
 def test_leaving_the_block_delivers_what_was_written(url: str):

@@ -37,7 +37,7 @@ from ptolemy.series.block import damaged, digest_of
 from ptolemy.series.compaction import compacted, rows_in
 from ptolemy.series.dataset import DataSet
 from ptolemy.series.log import LogWriter, Range, Record, chained, serialised
-from ptolemy.series.manifest import NAME, log_name, schema_of
+from ptolemy.series.manifest import NAME, log_name
 from ptolemy.series.merge import changed, checked, cleaned
 from ptolemy.series.port import Series, Stats, Version
 
@@ -80,7 +80,7 @@ class ArrowSeries:
         with self._writer(dataset) as held:
             if held.key and held.key != tuple(key):
                 raise BadInput(f"{dataset} is kept by the key {', '.join(held.key)}, not {', '.join(key)}")
-            table = _fitting(held, table)
+            table = held.fitting(table)
             newest = held.newest
             if newest is None and self._is_bulk(table):
                 news = cleaned(dataset, table, key)  # put in order, and looked through, as the files are laid
@@ -363,23 +363,6 @@ class ArrowSeries:
         for path in held.folder.iterdir():
             if path.name not in named and path.suffix != ".damaged":
                 path.unlink(missing_ok=True)
-
-
-def _fitting(held: DataSet, table: pa.Table) -> pa.Table:
-    """Return `table` with the column types that are kept; raise `BadInput` if they do not fit."""
-    columns = held.columns
-    for i, field in enumerate(table.schema):
-        kept = columns.get(field.name, str(field.type))
-        if kept == str(field.type):
-            continue
-        wanted = schema_of([(field.name, kept)]).field(0)
-        plain = pa.types.is_dictionary(field.type) or pa.types.is_null(field.type)
-        if not plain and not (pa.types.is_large_string(field.type) and kept == "string"):
-            raise BadInput(
-                f"the new rows do not fit those that are kept: {field.name} is {field.type}, and {kept} so far"
-            )
-        table = table.set_column(i, wanted, table.column(i).cast(wanted.type))
-    return table
 
 
 def _now() -> str:

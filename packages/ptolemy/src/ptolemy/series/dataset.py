@@ -9,9 +9,9 @@ from threading import RLock
 
 import pyarrow as pa
 
-from ptolemy.errors import DamagedSeries, NotFound, NothingCollected
+from ptolemy.errors import BadInput, DamagedSeries, NotFound, NothingCollected
 from ptolemy.series.log import Found, Record, scan
-from ptolemy.series.manifest import NAME, Manifest, grown, read_manifest, read_versions
+from ptolemy.series.manifest import NAME, Manifest, grown, read_manifest, read_versions, schema_of
 from ptolemy.series.port import Version
 from ptolemy.series.view import Base, View
 
@@ -63,6 +63,22 @@ class DataSet:
                 self._columns = dict(grown(tuple(self._columns.items()), record.table))
             self._columns_of = len(self.records)
             return self._columns
+
+    def fitting(self, table: pa.Table) -> pa.Table:
+        """Return `table` with the column types that are kept; raise `BadInput` if they do not fit."""
+        columns = self.columns
+        for i, field in enumerate(table.schema):
+            kept = columns.get(field.name, str(field.type))
+            if kept == str(field.type):
+                continue
+            wanted = schema_of([(field.name, kept)]).field(0)
+            plain = pa.types.is_dictionary(field.type) or pa.types.is_null(field.type)
+            if not plain and not (pa.types.is_large_string(field.type) and kept == "string"):
+                raise BadInput(
+                    f"the new rows do not fit those that are kept: {field.name} is {field.type}, and {kept} so far"
+                )
+            table = table.set_column(i, wanted, table.column(i).cast(wanted.type))
+        return table
 
     def refresh(self) -> None:
         """Look for what a writer has added."""
