@@ -106,11 +106,11 @@ class Runner:
             env=dict(self.env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,  # a slow machine's progress is no part of what is shown
             text=True,
             timeout=240,
         )
-        assert done.returncode == 0, f"exit code {done.returncode}:\n{done.stdout}"
+        assert done.returncode == 0, f"exit code {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
 
