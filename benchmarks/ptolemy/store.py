@@ -105,8 +105,8 @@ def _queries(
     full = "SQLite " + named["sqlite"] if file == "sqlite" else "DuckDB " + named["duckdb"]
     asked = {"peer": f"{full}, {how}", "peer_value": statistics.median(theirs)}
     return [
-        _figure(f"read-{kind}", f"{what}: wall time", statistics.median(walls), "ms", bar, **asked),
-        _figure(f"read-{kind}-cpu", f"{what}: CPU time", statistics.median(cpus), "ms", None),
+        _figure(f"read-{kind}", f"{what}: CPU time", statistics.median(cpus), "ms", bar),
+        _figure(f"read-{kind}-wall", f"{what}: wall time", statistics.median(walls), "ms", None, **asked),
         _figure(f"read-{kind}-ratio", f"{what}: how much faster than {full}", statistics.median(ratios), "x", least,
                 better="high", **asked),
     ]  # fmt: skip

@@ -51,6 +51,16 @@ class Cube:
         return {code: i for i, code in enumerate(self.codes)}
 
     @cached_property
+    def names(self) -> Any:
+        """The codes as Arrow strings."""
+        return pa.array(self.codes, pa.string())
+
+    @cached_property
+    def name_bytes(self) -> npt.NDArray[np.bytes_] | None:
+        """The codes as bytes if all are of one width."""
+        return _even(self.codes)
+
+    @cached_property
     def days(self) -> npt.NDArray[np.bytes_]:
         """The times as bytes, all of one width."""
         return np.array([time.encode() for time in self.times])
@@ -155,9 +165,10 @@ def _fill(
                 there = slice(None)
             # A single row is a view, and a view costs nothing.
             source = cube.values[rows[0] : rows[0] + 1, :, a:b] if len(rows) == 1 else cube.values[rows, :, a:b]
-        if b - a == 1 and len(source) > 64:
-            # Securities lie far apart: walk through them once, and turn the small result around.
-            source = np.ascontiguousarray(source)
+        if b - a == 1 and len(source) == len(cube.codes):
+            # Cells lie far apart: one walk along all of them, and the small result is turned around.
+            cells = np.ascontiguousarray(cube.values.reshape(-1)[a :: len(cube.times)])
+            source = cells.reshape(len(cube.codes), len(cube.columns), 1)
         for i, column in enumerate(columns):
             if column >= 0:
                 target[i, there] = source[:, column]
@@ -191,21 +202,29 @@ def _keys(
     times = windows[0][0].days[windows[0][1] : windows[0][2]]
     if len(windows) > 1:
         times = np.concatenate([cube.days[a:b] for cube, a, b in windows])
-    if keep is None:
-        if len(wanted) == 1:
-            repeated = np.full(days, wanted[0].encode())
-            return {key[0]: _text(repeated), key[1]: _text(times)}
-        code_at = np.repeat(np.arange(len(wanted)), days)
-        long = np.tile(times, len(wanted)) if len(wanted) > 1 else times
-        return {key[0]: _chosen(wanted, code_at), key[1]: _text(long)}
-    return {key[0]: _chosen(wanted, keep // days), key[1]: _text(times[keep % days])}
+    if keep is not None:
+        return {key[0]: _chosen(wanted, keep // days, windows), key[1]: _text(times[keep % days])}
+    if len(wanted) == 1:
+        return {key[0]: _text(np.full(days, wanted[0].encode())), key[1]: _text(times)}
+    if days == 1 and wanted is windows[0][0].codes:
+        return {key[0]: windows[0][0].names, key[1]: _text(np.repeat(times, len(wanted)))}
+    code_at = np.repeat(np.arange(len(wanted)), days)
+    return {key[0]: _chosen(wanted, code_at, windows), key[1]: _text(np.tile(times, len(wanted)))}
 
 
-def _chosen(wanted: Sequence[str], at: Ints) -> Any:
-    texts = [code.encode() for code in wanted]
-    if len({len(text) for text in texts}) == 1:
-        return _text(np.array(texts)[at])
-    return pa.array(wanted, pa.string()).take(pa.array(at, pa.int64()))
+def _chosen(wanted: Sequence[str], at: Ints, windows: Sequence[tuple[Cube, int, int]]) -> Any:
+    # What is known of all codes of a cube is not found out again for each question.
+    known = windows[0][0] if wanted is windows[0][0].codes else None
+    even = known.name_bytes if known else _even(wanted)
+    if even is not None:
+        return _text(even[at])
+    names = known.names if known else pa.array(wanted, pa.string())
+    return names.take(pa.array(at, pa.int64()))
+
+
+def _even(texts: Sequence[str]) -> npt.NDArray[np.bytes_] | None:
+    found = [text.encode() for text in texts]
+    return np.array(found) if len({len(text) for text in found}) == 1 else None
 
 
 def _text(fixed: npt.NDArray[np.bytes_]) -> Any:
