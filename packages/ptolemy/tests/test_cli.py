@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
+from ptolemy import open_series
 from ptolemy.cli import COMMANDS, root
 
 MAPPING = Path(__file__).parents[3] / "examples" / "data" / "bokeh-stocks.toml"
@@ -224,14 +225,16 @@ def test_doctor_is_content_with_an_empty_store(ptolemy: Run, home: Path):
 
 
 def test_doctor_finds_a_damaged_file_and_prints_the_fix(filled: Run, home: Path):
-    (file,) = home.rglob("*.arrow")
+    with open_series() as series:
+        series.compact("daily")
+    (file,) = home.rglob("*.cube")
     file.write_bytes(b"")
 
     code, out, err = filled("doctor")
 
     assert code == 6
     assert "FAIL" in out
-    assert "00000001.arrow has 0 bytes" in out
+    assert f"{file.name} has 0 bytes" in out
     assert "hint: series: restore" in err
 
 
@@ -269,6 +272,8 @@ def test_the_example_of_every_command_works(
     shutil.copy(stocks, tmp_path / "bars.csv")  # packed or plain is told by the content
     shutil.copy(MAPPING, tmp_path / "bars.toml")
     ptolemy("collect", "run", "csv:bars.csv?mapping=bars.toml", "--quiet")
+    if path == ("store", "import"):
+        ptolemy("store", "export", "daily", "daily.parquet")
 
     example = re.fullmatch(r"Example: (ptolemy .*)", command.epilog or "")
     assert example is not None

@@ -15,7 +15,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_every_block_of_the_readme_runs_and_prints_what_it_says(tmp_path: Path):
-    (shell,), (python,), (printed,) = blocks("bash"), blocks("python"), blocks("text")
+    (shell, *later), (python,), (printed,) = blocks("bash"), blocks("python"), blocks("text")
     commands = Path(sys.executable).parent
     environment = os.environ | {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
 
@@ -23,6 +23,8 @@ def test_every_block_of_the_readme_runs_and_prints_what_it_says(tmp_path: Path):
         ["bash", "-ec", shell], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     subprocess.run([sys.executable, "-c", python], cwd=tmp_path, env=environment, check=True)
+    for block in later:
+        subprocess.run(["bash", "-ec", block], cwd=tmp_path, env=environment, check=True)
 
     assert ran.stdout.endswith(printed)
 

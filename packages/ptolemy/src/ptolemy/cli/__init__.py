@@ -13,6 +13,8 @@ COMMANDS: dict[str, str] = {
     "query": "ptolemy.cli.query:query",
     "serve": "ptolemy.cli.serve:serve",
     "token": "ptolemy.cli.token:token",
+    "sql": "ptolemy.cli.sql:sql",
+    "store": "ptolemy.cli.store:store",
     "versions": "ptolemy.cli.versions:versions",
 }
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from ptolemy._house.backends import open_backend
 from ptolemy._house.config import load_config
-from ptolemy.series.port import Series, Version
+from ptolemy.series.port import Series, Stats, Version
 from ptolemy.settings import SETTINGS
 
 if TYPE_CHECKING:
     from ptolemy._house.backends import BackendURL
 
-__all__ = ["Series", "Version", "open_series"]
+__all__ = ["Series", "Stats", "Version", "open_series"]
 
 
 def open_series(url: str | BackendURL | None = None) -> Series:

@@ -1,13 +1,17 @@
-"""The embedded series store: immutable Arrow files, mapped into memory, and a manifest per data set.
+"""The embedded series store: an append-only log, compacted into immutable files that are mapped into memory.
 
 ::
 
-    <folder>/.lock                       held by the writer
-    <folder>/daily/manifest.json         the versions; replaced whole, so that readers need no lock
-    <folder>/daily/00000001.arrow        the rows that version 1 wrote, sorted by key
+    <folder>/.lock                          held by the writer
+    <folder>/daily/log-00000012             versions behind 12, appended and fsynced one by one
+    <folder>/daily/manifest.json            what is compacted; replaced whole, so that readers need no lock
+    <folder>/daily/2024-8f0c...cube         a year of a regular panel, dense, [security, column, day]
+    <folder>/daily/2024-51d2...rows         a period of any other shape, sorted by key
+    <folder>/daily/history-00000012-...     what rows were before they were replaced or deleted
+    <folder>/daily/versions-...json         the versions that are compacted
 
-A version exists from the moment when the manifest that names it is renamed into place. A file that
-no manifest names is left over from a writer that died, and the next writer removes it.
+A version exists once its record is in the log, or once the manifest that names it is renamed into
+place. A file that no manifest names is left over from a writer that died, and the next one removes it.
 """
 
 from __future__ import annotations
@@ -15,11 +19,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -27,25 +32,44 @@ import pyarrow.compute
 
 from ptolemy._house.config import home
 from ptolemy._house.files import make_folder, replacing, sync_folder
-from ptolemy.errors import BackendUnavailable, BadInput, DamagedSeries, NothingCollected, SeriesLocked
-from ptolemy.series.manifest import NAME, Manifest, Segment, read_manifest
-from ptolemy.series.merge import changed, checked, merged
-from ptolemy.series.port import Series, Version
+from ptolemy.errors import BackendUnavailable, BadInput, SeriesLocked
+from ptolemy.series.block import damaged, digest_of
+from ptolemy.series.compaction import compacted, rows_in
+from ptolemy.series.dataset import DataSet
+from ptolemy.series.log import LogWriter, Range, Record, chained, serialised
+from ptolemy.series.manifest import NAME, log_name
+from ptolemy.series.merge import changed, checked, cleaned
+from ptolemy.series.port import Series, Stats, Version
 
 if TYPE_CHECKING:
     from ptolemy._house.backends import BackendURL
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 
+#: So many rows at once go into compacted files, and are acknowledged with them.
+BULK = 500_000
+#: A log that is longer, and longer than a quarter of the compacted files, is compacted.
+LOG_BYTES = 64 << 20
+
 
 class ArrowSeries:
-    """``arrow://`` (the home folder's ``series``) or ``arrow:///path``."""
+    """``arrow://`` (the home folder's ``series``) or ``arrow:///path``.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        Where the data sets lie, each in a folder of its own.
+    compacts
+        Whether writing compacts by itself; if not, every version goes through the log until `compact`.
+    """
+
+    def __init__(self, folder: Path, *, compacts: bool = True) -> None:
         self.folder = folder
+        self._compacts = compacts
         self._lock: int | None = None
-        self._open: dict[Path, pa.Table] = {}
-        self._writing = Lock()
+        self._sets: dict[str, DataSet] = {}
+        self._logs: dict[str, LogWriter] = {}
+        self._writing = RLock()
 
     @classmethod
     def from_url(cls, url: BackendURL) -> ArrowSeries:
@@ -53,29 +77,60 @@ class ArrowSeries:
         return cls(url.file_path(home() / "series"))
 
     def upsert(self, dataset: str, table: pa.Table, *, key: Sequence[str]) -> Version:
-        with self._writing:
-            self._acquire()
-            folder = self._folder(dataset)
-            manifest = read_manifest(folder) or Manifest(dataset, tuple(key))
-            if manifest.key != tuple(key):
-                raise BadInput(f"{dataset} is kept by the key {', '.join(manifest.key)}, not {', '.join(key)}")
-            table = checked(dataset, table, manifest.key)
-            news, added = changed(table, self._between(folder, manifest, table), manifest.key)
-            if not manifest.versions and not news.num_rows:
-                raise BadInput(f"{dataset}: there is no row to write")
-            try:
-                if not news.num_rows:
-                    # Its writer may have died between renaming the manifest and making the name durable.
-                    sync_folder(folder)
-                    return manifest.versions[-1]
-                make_folder(folder)
-                self._sweep(folder, manifest)
-                segment = _write_segment(folder / f"{len(manifest.versions) + 1:08d}.arrow", news)
-                version = _next_version(manifest, segment, news, added)
-                manifest.grown(version, segment).write(folder)
-            except OSError as exc:
-                raise _not_written(folder, exc) from exc
+        with self._writer(dataset) as held:
+            if held.key and held.key != tuple(key):
+                raise BadInput(f"{dataset} is kept by the key {', '.join(held.key)}, not {', '.join(key)}")
+            table = held.fitting(table)
+            newest = held.newest
+            if newest is None and self._is_bulk(table):
+                news = cleaned(dataset, table, key)  # put in order, and looked through, as the files are laid
+                added = news.num_rows
+            else:
+                news = checked(dataset, table, key)
+                added = news.num_rows
+                if newest is not None and news.num_rows:
+                    ends = pc.min_max(news[key[-1]]).as_py()
+                    # Days behind the last that ever was: nothing is there to compare with.
+                    if ends["min"] <= newest.last:
+                        codes = pc.unique(news[key[0]]).to_pylist()
+                        few = codes if len(codes) <= 1000 else None
+                        news, added = changed(news, held.view().read(few, ends["min"], ends["max"]), key)
+            if not news.num_rows:
+                if newest is None:
+                    raise BadInput(f"{dataset}: there is no row to write")
+                self._settle(held)
+                return newest
+            return self._write(held, tuple(key), news, added)
+
+    def delete(
+        self, dataset: str, *, codes: Sequence[str] | None = None, start: str | None = None, end: str | None = None
+    ) -> Version:
+        with self._writer(dataset) as held:
+            newest, view = self._newest(held), held.view()
+            gone = view.read(codes, start, end, list(view.key)).num_rows
+            if not gone:
+                self._settle(held)
+                return newest
+            deleted = Range(None if codes is None else tuple(sorted(set(codes))), start, end)
+            digest = hashlib.sha256(f"{deleted.codes} {start} {end}".encode()).hexdigest()
+            version = replace(
+                newest,
+                id=newest.id + 1,
+                rows=newest.rows - gone,
+                written=gone,
+                time=_now(),
+                digest=chained(newest.digest, digest),
+            )
+            self._append(held, Record(version, view.key, None, deleted), None, hashlib.sha256().hexdigest())
             return version
+
+    def compact(self, dataset: str, *, versions: int | None = None) -> Stats:
+        if versions is not None and versions < 1:
+            raise BadInput(f"{versions} versions cannot be kept", hint="keep 1 at least")
+        with self._writer(dataset) as held:
+            held.view()
+            self._compact(held, None, versions)
+        return self.stats(dataset)
 
     def read(
         self,
@@ -87,41 +142,101 @@ class ArrowSeries:
         columns: Sequence[str] | None = None,
         as_of: int | None = None,
     ) -> pa.Table:
-        manifest = self._manifest(dataset)
-        folder = self._folder(dataset)
-        parts = []
-        for segment in manifest.at(as_of):
-            table = self._table(folder, segment)
-            if columns is not None:
-                table = table.select([c for c in table.column_names if c in columns or c in manifest.key])
-            parts.append(_slice(table, manifest.key, codes, start, end))
-        table = merged(parts, manifest.key)
-        return table if columns is None else table.select([c for c in columns if c in table.column_names])
+        return self._set(dataset).read(codes, start, end, columns, as_of)
 
     def versions(self, dataset: str) -> list[Version]:
-        return list(self._manifest(dataset).versions)
+        held = self._set(dataset)
+        return held.versions() or [self._newest(held)]
 
     def datasets(self) -> list[str]:
-        return sorted(path.parent.name for path in self.folder.glob(f"*/{NAME}"))
+        found = {path.parent.name for path in self.folder.glob(f"*/{NAME}")}
+        for path in self.folder.glob(f"*/{log_name(0)}"):
+            held = self._set(path.parent.name)
+            held.refresh()
+            found |= {path.parent.name} if held.newest else set()
+        return sorted(found)
 
     def verify(self, dataset: str) -> int:
-        manifest = self._manifest(dataset)
-        digest = ""
-        for version, segment in zip(manifest.versions, manifest.segments, strict=True):
-            table = self._table(self._folder(dataset), segment)
-            path = self._folder(dataset) / segment.file
-            if hashlib.sha256(path.read_bytes()).hexdigest() != segment.sha256 or table.num_rows != segment.rows:
-                raise _damaged(path, "is not what was written")
-            digest = _chained(digest, segment.sha256)
-            if digest != version.digest:
-                raise _damaged(path.with_name(NAME), f"does not hold together at version {version.id}")
-        return manifest.versions[-1].rows
+        held = self._set(dataset)
+        view = held.view()
+        manifest = held.base.manifest
+        for block in (*manifest.blocks, *manifest.history):
+            path = held.folder / block.file
+            try:
+                if path.stat().st_size != block.bytes or digest_of(path) != block.sha256:
+                    raise damaged(path, "is not what was written")
+            except OSError as exc:
+                raise damaged(path, f"cannot be read: {exc}") from exc
+        versions = held.versions()
+        if [v.id for v in versions] != list(range(manifest.oldest, versions[-1].id + 1)):
+            raise damaged(held.folder / NAME, "does not name every version")
+        kept = rows_in(manifest.blocks)
+        if manifest.version is not None and manifest.version.rows != kept:
+            raise damaged(held.folder / NAME, f"stands on files with {kept} rows, not {manifest.version.rows}")
+        rows = view.read(columns=list(view.key)).num_rows
+        if rows != versions[-1].rows:
+            raise damaged(held.folder, f"has {rows} rows, not {versions[-1].rows}")
+        return rows
+
+    def stats(self, dataset: str) -> Stats:
+        held = self._set(dataset)
+        newest, manifest = self._newest(held), held.base.manifest
+        files = (*manifest.blocks, *manifest.history)
+        return Stats(
+            dataset=dataset,
+            key=held.key,
+            rows=newest.rows,
+            version=newest.id,
+            oldest=manifest.oldest,
+            first=newest.first,
+            last=newest.last,
+            files=len(files),
+            bytes=sum(block.bytes for block in files),
+            log_records=len(held.records),
+            log_bytes=held.end,
+        )
+
+    def unfinished(self, dataset: str) -> int:
+        """Return the bytes at the log's end that were never acknowledged; the next writer removes them."""
+        held = self._set(dataset)
+        held.refresh()
+        return held.torn
+
+    def repair(self, dataset: str) -> Path | None:
+        """Put what cannot be read at the log's end aside; return where it is then, None if all can be read.
+
+        The versions before it stay as they are.
+        """
+        with self._writer(dataset, mends=True) as held:
+            if not held.wrong:
+                return None
+            log = held.folder / held.base.manifest.log
+            data = log.read_bytes()
+            aside = log.with_name(f"{log.name}-{held.end}.damaged")
+            with replacing(aside) as file:
+                file.write(data[held.end :])
+            os.truncate(log, held.end)
+            _sync(log)
+            held.forget()
+            return aside
+
+    def since(self, dataset: str, version: int) -> list[Record]:
+        """Return the records of the log behind `version`, oldest first."""
+        held = self._set(dataset)
+        held.refresh()
+        return [record for record in held.records if record.version.id > version]
 
     def close(self) -> None:
-        self._open.clear()
-        if self._lock is not None:
-            os.close(self._lock)  # closing gives the lock back
-            self._lock = None
+        with self._writing:
+            for log in self._logs.values():
+                log.close()
+            self._logs.clear()
+            for held in self._sets.values():
+                held.forget()
+            self._sets.clear()
+            if self._lock is not None:
+                os.close(self._lock)  # closing gives the lock back
+                self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -129,42 +244,88 @@ class ArrowSeries:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _folder(self, dataset: str) -> Path:
-        if not dataset.isidentifier():  # a name with a slash or dots would leave the store
-            raise BadInput(f"{dataset!r} cannot be the name of a data set", hint="letters, digits and _")
-        return self.folder / dataset
+    def _newest(self, held: DataSet) -> Version:
+        newest = held.view().version
+        assert newest is not None
+        return newest
 
-    def _manifest(self, dataset: str) -> Manifest:
-        manifest = read_manifest(self._folder(dataset))
-        if manifest is None:
-            raise NothingCollected(dataset)
-        return manifest
+    def _set(self, dataset: str) -> DataSet:
+        held = self._sets.get(dataset)
+        if held is None:
+            if not dataset.isidentifier():  # a name with a slash or dots would leave the store
+                raise BadInput(f"{dataset!r} cannot be the name of a data set", hint="letters, digits and _")
+            held = self._sets.setdefault(dataset, DataSet(self.folder / dataset))
+        return held
 
-    def _table(self, folder: Path, segment: Segment) -> pa.Table:
-        path = folder / segment.file
-        if path not in self._open:
+    @contextmanager
+    def _writer(self, dataset: str, *, mends: bool = False) -> Iterator[DataSet]:
+        """Give a data set to its only writer."""
+        held = self._set(dataset)
+        with self._writing:
+            self._acquire()
             try:
-                # Reading past the end of a mapped file ends the process, so the length comes first.
-                if path.stat().st_size != segment.bytes:
-                    raise _damaged(path, f"has {path.stat().st_size} bytes, not {segment.bytes}")
-                self._open[path] = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-            except (OSError, pa.ArrowInvalid) as exc:
-                raise _damaged(path, f"cannot be read: {exc}") from exc
-        return self._open[path]
+                held.refresh()
+                if held.wrong and not mends:
+                    raise held.damage()
+                yield held
+            except OSError as exc:
+                raise _not_written(held.folder, exc) from exc
 
-    def _between(self, folder: Path, manifest: Manifest, like: pa.Table) -> pa.Table | None:
-        """Return what is held of the securities from the first to the last of `like`."""
-        if not manifest.segments or not like.num_rows:
-            return None
-        code = manifest.key[0]
-        first, last = like[code][0].as_py(), like[code][-1].as_py()
-        parts = []
-        for segment in manifest.segments:
-            table = self._table(folder, segment)
-            values = _Values(table, code)
-            begin = bisect_left(values, first)
-            parts.append(table.slice(begin, bisect_right(values, last) - begin))
-        return merged(parts, manifest.key)
+    def _write(self, held: DataSet, key: tuple[str, ...], news: pa.Table, added: int) -> Version:
+        times = pc.min_max(news[key[-1]]).as_py()
+        last = held.newest
+        version = Version(
+            dataset=held.folder.name,
+            id=last.id + 1 if last else 1,
+            rows=(last.rows if last else 0) + added,
+            written=news.num_rows,
+            first=min(times["min"], last.first) if last else times["min"],
+            last=max(times["max"], last.last) if last else times["max"],
+            time=_now(),
+            digest=last.digest if last else "",
+        )
+        if self._is_bulk(news):
+            make_folder(held.folder)
+            self._sweep(held)
+            return self._compact(held, Record(version, key, news), None)
+        body = serialised(news)
+        digest = hashlib.sha256(memoryview(body)).hexdigest()
+        version = replace(version, digest=chained(version.digest, digest))
+        self._append(held, Record(version, key, news), body, digest)
+        limit = max(LOG_BYTES, sum(block.bytes for block in held.base.manifest.blocks) // 4)
+        if self._compacts and held.end > limit:
+            self._compact(held, None, None)
+        return version
+
+    def _is_bulk(self, table: pa.Table) -> bool:
+        return self._compacts and table.num_rows >= BULK
+
+    def _append(self, held: DataSet, record: Record, body: pa.Buffer | None, digest: str) -> None:
+        name = held.folder.name
+        log = self._logs.get(name)
+        if log is None:
+            make_folder(held.folder)
+            self._sweep(held)
+            log = self._logs[name] = LogWriter(held.folder / held.base.manifest.log, held.end)
+        log.append(record, body, digest)
+        held.appended(record, log.end)
+
+    def _compact(self, held: DataSet, bulk: Record | None, keep: int | None) -> Version:
+        manifest = compacted(held.base, held.records, bulk, keep)
+        version = manifest.version
+        assert version is not None
+        if bulk is not None:
+            # The files of a bulk are its digest: no other order of its rows makes others.
+            named = "\n".join(block.sha256 for block in manifest.blocks)
+            version = replace(version, digest=chained(version.digest, hashlib.sha256(named.encode()).hexdigest()))
+            manifest = manifest.ending(held.folder, version)
+        manifest.write(held.folder)
+        log = self._logs.pop(held.folder.name, None)
+        if log is not None:
+            log.close()
+        held.compacted(manifest)
+        self._sweep(held)
+        return version
 
     def _acquire(self) -> None:
         if self._lock is not None:
@@ -188,80 +349,32 @@ class ArrowSeries:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._lock = descriptor
 
-    def _sweep(self, folder: Path, manifest: Manifest) -> None:
+    def _settle(self, held: DataSet) -> None:
+        """Make durable what another writer may have written and died before it could."""
+        log = held.folder / held.base.manifest.log
+        if held.folder.name not in self._logs:
+            if log.exists():
+                _sync(log)
+            sync_folder(held.folder)
+
+    def _sweep(self, held: DataSet) -> None:
         """Remove what a writer that died has left; only the holder of the lock may."""
-        named = {segment.file for segment in manifest.segments}
-        for path in (*folder.glob("*.arrow"), *folder.glob(".*.tmp")):
-            if path.name not in named:
+        named = held.base.manifest.files
+        for path in held.folder.iterdir():
+            if path.name not in named and path.suffix != ".damaged":
                 path.unlink(missing_ok=True)
 
 
-class _Values:
-    """One column of a sorted table, as `bisect` wants it."""
-
-    def __init__(self, table: pa.Table, name: str) -> None:
-        column = table[name]
-        self._column: Any = column.chunk(0) if column.num_chunks == 1 else column
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    def __getitem__(self, index: int) -> str:
-        value: str = self._column[index].as_py()
-        return value
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _slice(
-    table: pa.Table, key: Sequence[str], codes: Sequence[str] | None, start: str | None, end: str | None
-) -> pa.Table:
-    if codes is not None:
-        values = _Values(table, key[0])
-        pieces = []
-        for code in sorted(set(codes)):
-            begin = bisect_left(values, code)
-            pieces.append(table.slice(begin, bisect_right(values, code, begin) - begin))
-        table = pa.concat_tables([table.slice(0, 0), *(p for p in pieces if p.num_rows)])
-    times = table[key[-1]]
-    keep: Any = None
-    if start is not None:
-        keep = pc.greater_equal(times, start)
-    if end is not None:
-        before = pc.less_equal(times, end)
-        keep = before if keep is None else pc.and_(keep, before)
-    return table if keep is None else table.filter(keep)
-
-
-def _write_segment(path: Path, table: pa.Table) -> Segment:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    data = sink.getvalue()
-    with replacing(path) as file:
-        file.write(memoryview(data))
-    return Segment(path.name, table.num_rows, data.size, hashlib.sha256(memoryview(data)).hexdigest())
-
-
-def _next_version(manifest: Manifest, segment: Segment, news: pa.Table, added: int) -> Version:
-    times = pc.min_max(news[manifest.key[-1]]).as_py()
-    last = manifest.versions[-1] if manifest.versions else None
-    return Version(
-        dataset=manifest.dataset,
-        id=len(manifest.versions) + 1,
-        rows=(last.rows if last else 0) + added,
-        written=news.num_rows,
-        first=min(times["min"], last.first) if last else times["min"],
-        last=max(times["max"], last.last) if last else times["max"],
-        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        digest=_chained(last.digest if last else "", segment.sha256),
-    )
-
-
-def _chained(before: str, sha256: str) -> str:
-    return "sha256:" + hashlib.sha256(f"{before}\n{sha256}".encode()).hexdigest()
-
-
-def _damaged(path: Path, what: str) -> DamagedSeries:
-    return DamagedSeries(f"{path} {what}", hint=f"restore {path.parent} from a backup, or remove it and collect again")
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _not_written(folder: Path, exc: OSError) -> BackendUnavailable:

@@ -13,63 +13,174 @@ import pyarrow.compute
 from ptolemy.errors import BadInput
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
-_AGE = "__age__"  # which part a row came from while several are put into one
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 def checked(dataset: str, table: pa.Table, key: Sequence[str]) -> pa.Table:
     """Return `table` sorted by `key`, NaN as null; raise `BadInput` if a key is missing, null or there twice."""
+    table = cleaned(dataset, table, key)
+    if ascending(table, key):
+        return table.combine_chunks()
+    numbers = positions(table, key)
+    order = np.argsort(numbers, kind="stable")
+    table = table.take(pa.array(order, pa.int64())).combine_chunks()
+    refuse_twice(dataset, table, key, np.flatnonzero(np.diff(numbers[order]) == 0))
+    return table
+
+
+def cleaned(dataset: str, table: pa.Table, key: Sequence[str]) -> pa.Table:
+    """Return `table` with NaN as null and plain types; raise `BadInput` if a key is missing or null."""
     for name in key:
         if name not in table.column_names:
             raise BadInput(f"{dataset}: the key column {name!r} is missing")
         if table[name].null_count:
             raise BadInput(f"{dataset}: a row has no {name}")
+        kind = table[name].type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+            raise BadInput(f"{dataset}: the key column {name!r} is {kind}, not text")
+        if kind != pa.string() or table[name].type != kind:
+            table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
     for i, column in enumerate(table.schema):
-        if pa.types.is_floating(column.type):
+        if pa.types.is_dictionary(column.type):
+            table = table.set_column(i, column.name, table.column(i).cast(column.type.value_type))
+        elif pa.types.is_null(column.type):
+            table = table.set_column(i, column.name, table.column(i).cast(pa.float64()))
+        elif pa.types.is_floating(column.type):
             values = table.column(i)
-            table = table.set_column(i, column, pc.if_else(pc.is_nan(values), pa.scalar(None, column.type), values))
-    table = table.sort_by([(name, "ascending") for name in key]).combine_chunks()
-    twice = np.flatnonzero(_like_previous(table, key))
-    if len(twice):
-        words = ", ".join(f"{name}={table[name][int(twice[0])].as_py()}" for name in key)
-        raise BadInput(f"{dataset}: two rows have the key {words}")
+            missing = pc.is_null(values, nan_is_null=True)
+            if values.null_count or pc.any(missing).as_py():
+                # Nulls all hide the same value, so that the same rows are the same bytes.
+                whole = pc.if_else(missing, pa.scalar(0.0, column.type), values).combine_chunks().to_numpy()
+                flags = missing.combine_chunks().to_numpy(zero_copy_only=False)
+                table = table.set_column(i, column.name, pa.array(whole, column.type, mask=flags))
     return table
 
 
-def changed(table: pa.Table, held: pa.Table | None, key: Sequence[str]) -> tuple[pa.Table, int]:
+def refuse_twice(dataset: str, table: pa.Table, key: Sequence[str], twice: Ints) -> None:
+    """Raise `BadInput` that names the first of the rows at `twice`, if there is any."""
+    if len(twice):
+        words = ", ".join(f"{name}={table[name][int(twice[0])].as_py()}" for name in key)
+        raise BadInput(f"{dataset}: two rows have the key {words}")
+
+
+def ascending(table: pa.Table, key: Sequence[str]) -> bool:
+    """Tell whether each row's key is greater than the one before."""
+    last = max(table.num_rows - 1, 0)
+    undecided = np.ones(last, np.bool_)
+    for name in key:
+        column = table[name].combine_chunks()
+        before, here = column.slice(0, last), column.slice(1)
+        greater = pc.greater(here, before).to_numpy(zero_copy_only=False)
+        undecided &= ~greater
+        if not undecided.any():
+            return True
+        equal = pc.equal(here, before).to_numpy(zero_copy_only=False)
+        if (undecided & ~equal).any():
+            return False
+    return not undecided.any()
+
+
+def positions(table: pa.Table, key: Sequence[str]) -> Ints:
+    """Return a number for each row; they are in the order of the keys, and equal where the keys are."""
+    total = np.zeros(table.num_rows, np.int64)
+    size = 1
+    for name in key:
+        ranks, values = ranked(table[name])
+        if size * max(len(values), 1) >= 2**62:  # more keys than there are numbers: number those there are
+            found, total = np.unique(total, return_inverse=True)
+            size = len(found)
+        total = total * len(values) + ranks
+        size *= max(len(values), 1)
+    return total
+
+
+def ranked(column: Any) -> tuple[Ints, Any]:
+    """Return each value's place among the different values, and those in ascending order."""
+    encoded: Any = column.combine_chunks().dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary)
+    rank = np.empty(len(order), np.int64)
+    rank[order.to_numpy()] = np.arange(len(order))
+    return rank[encoded.indices.to_numpy()], encoded.dictionary.take(order)
+
+
+def changed(table: pa.Table, held: pa.Table, key: Sequence[str]) -> tuple[pa.Table, int]:
     """Return the rows of `table` that `held` lacks or has otherwise, and how many keys are new."""
-    if held is None or not held.num_rows:
+    if not held.num_rows:
         return table, table.num_rows
-    both, age = _stacked([held, table], key, newest_first=False)
-    fresh = age == 1
-    known = _like_previous(both, key)
+    both = stacked([held, table])
+    numbers = positions(both, key)
+    order = np.argsort(numbers, kind="stable")  # stable: what is held comes first
+    known = np.zeros(len(order), np.bool_)
+    known[1:] = np.diff(numbers[order]) == 0
+    both = both.take(pa.array(order, pa.int64()))
     same = known & _like_previous(both, [n for n in both.column_names if n not in key])
+    fresh = order >= held.num_rows
     news = both.filter(pa.array(fresh & ~same)).select(table.column_names).combine_chunks()
     return news, int(np.count_nonzero(fresh & ~known))
 
 
 def merged(parts: Sequence[pa.Table], key: Sequence[str]) -> pa.Table:
-    """Put tables, oldest first, into one; of several rows with one key the newest stays."""
+    """Put tables, oldest first and each sorted, into one; of several rows with one key the newest stays."""
     filled = [part for part in parts if part.num_rows]
     if len(filled) < 2:
         return filled[0] if filled else parts[-1]
-    both, _ = _stacked(filled, key, newest_first=True)
-    return both.filter(pa.array(~_like_previous(both, key)))
+    both = stacked(filled)
+    numbers = positions(both, key)
+    if (np.diff(numbers) > 0).all():
+        return both
+    order = np.argsort(numbers, kind="stable")  # quick on what consists of sorted runs
+    newest = np.ones(len(order), np.bool_)
+    newest[:-1] = np.diff(numbers[order]) != 0
+    return both.take(pa.array(order[newest], pa.int64()))
 
 
-def _stacked(
-    parts: Sequence[pa.Table], key: Sequence[str], *, newest_first: bool
-) -> tuple[pa.Table, npt.NDArray[np.int32]]:
-    aged = [part.append_column(_AGE, pa.array(np.full(len(part), i, np.int32))) for i, part in enumerate(parts)]
+def stacked(parts: Sequence[pa.Table]) -> pa.Table:
+    """Put tables under one another; a column that one lacks is null there."""
     try:
-        table = pa.concat_tables(aged, promote_options="default")
+        return pa.concat_tables(parts, promote_options="default").combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as exc:
         raise BadInput(f"the new rows do not fit those that are kept: {exc}") from exc
-    order: list[tuple[str, Any]] = [(name, "ascending") for name in key]
-    table = table.sort_by([*order, (_AGE, "descending" if newest_first else "ascending")]).combine_chunks()
-    return table.drop_columns([_AGE]), table[_AGE].to_numpy()
 
 
-def _like_previous(table: pa.Table, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+def within(
+    table: pa.Table, key: Sequence[str], codes: Sequence[str] | None, start: str | None, end: str | None
+) -> pa.Table:
+    """Return the rows of a sorted table by values of the key's first column and a range of its last."""
+    if codes is not None:
+        values = table[key[0]]
+        if len(codes) == 1 and values.num_chunks == 1:
+            first = _bisect(values.chunk(0), codes[0], after=False)
+            table = table.slice(first, _bisect(values.chunk(0), codes[0], after=True) - first)
+        else:
+            table = table.filter(pc.is_in(values, pa.array(codes, values.type)))
+    if (start is None and end is None) or not table.num_rows:
+        return table
+    times = table[key[-1]]
+    keep: Any = None
+    if start is not None:
+        keep = pc.greater_equal(times, start)
+    if end is not None:
+        before = pc.less_equal(times, end)
+        keep = before if keep is None else pc.and_(keep, before)
+    return table.filter(keep)
+
+
+def _bisect(values: Any, code: str, *, after: bool) -> int:
+    low, high = 0, len(values)
+    while low < high:
+        middle = (low + high) // 2
+        found = values[middle].as_py()
+        if found < code or (after and found == code):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _like_previous(table: pa.Table, names: Sequence[str]) -> Bools:
     """Tell for each row whether it equals the row before in all of `names`; null equals null."""
     same = np.ones(table.num_rows, np.bool_)
     same[:1] = False

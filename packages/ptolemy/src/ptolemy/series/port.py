@@ -43,6 +43,41 @@ class Version:
     digest: str
 
 
+@dataclass(frozen=True)
+class Stats:
+    """What a store keeps of one data set.
+
+    Parameters
+    ----------
+    dataset
+        The data set's name.
+    key
+        The columns that name a row.
+    rows
+        Rows at the newest version.
+    version, oldest
+        Ids of the newest version and of the oldest that can be read.
+    first, last
+        Smallest and largest value of the time column that there ever was.
+    files, bytes
+        Compacted files and their size in bytes; of a server, what it says or 0.
+    log_records, log_bytes
+        Versions that are not compacted, or not delivered, and the size of the log that holds them.
+    """
+
+    dataset: str
+    key: tuple[str, ...]
+    rows: int
+    version: int
+    oldest: int
+    first: str
+    last: str
+    files: int
+    bytes: int
+    log_records: int
+    log_bytes: int
+
+
 class Series(Protocol):
     """A store of data sets whose rows are named by a key, the security first and the time last.
 
@@ -59,7 +94,7 @@ class Series(Protocol):
         Raises
         ------
         BadInput
-            If two rows of `table` have one key, a key is null, or `key` is not the data set's own.
+            If two rows of `table` have one key, a key is null or no text, or `key` is not the data set's own.
         SeriesLocked
             If another writer has the store.
         """
@@ -97,14 +132,47 @@ class Series(Protocol):
             If what is stored is not what was written.
         """
 
+    def delete(
+        self, dataset: str, *, codes: Sequence[str] | None = None, start: str | None = None, end: str | None = None
+    ) -> Version:
+        """Delete the rows of `codes` from `start` to `end`, as `read` selects them; return the version without them.
+
+        If there is no such row, the newest version is returned and no new one made. Older versions
+        keep the rows.
+
+        Raises
+        ------
+        NothingCollected
+            If the store has no such data set.
+        SeriesLocked
+            If another writer has the store.
+        """
+
+    def compact(self, dataset: str, *, versions: int | None = None) -> Stats:
+        """Bring what is kept into the form that is read fastest, and return what is kept then.
+
+        Parameters
+        ----------
+        versions
+            So many of the newest versions stay readable and the others are forgotten; None keeps all.
+
+        Raises
+        ------
+        NothingCollected, SeriesLocked
+            As `delete` does.
+        """
+
     def versions(self, dataset: str) -> list[Version]:
-        """Return every version, oldest first; raise `NothingCollected` if there is no such data set."""
+        """Return every version that can be read, oldest first; raise `NothingCollected` if there is none."""
 
     def datasets(self) -> list[str]:
         """Return the names of the data sets that hold rows, sorted."""
 
     def verify(self, dataset: str) -> int:
         """Read everything that is kept of `dataset` against its digests and return the rows; raise `DamagedSeries`."""
+
+    def stats(self, dataset: str) -> Stats:
+        """Return what is kept of `dataset`; raise `NothingCollected` if there is no such data set."""
 
     def close(self) -> None:
         """Let go of the store and, after a write, of the writer's lock."""

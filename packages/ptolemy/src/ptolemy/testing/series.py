@@ -136,7 +136,7 @@ class SeriesContract:
         assert series.datasets() == ["adj_factor", "daily"]
 
     def test_what_was_never_collected_is_said_with_the_way_out(self, series: Series) -> None:
-        for ask in (series.read, series.versions, series.verify):
+        for ask in (series.read, series.versions, series.verify, series.delete, series.compact, series.stats):
             with pytest.raises(NothingCollected, match="nothing of daily") as caught:
                 ask("daily")
             assert caught.value.hint == "ptolemy collect run SOURCE_URL --dataset daily"
@@ -226,3 +226,73 @@ class SeriesContract:
         series.close()
 
         assert rows(found) == [A1]
+
+    def test_rows_are_deleted_by_code_and_range_and_older_versions_keep_them(self, series: Series) -> None:
+        series.upsert("daily", bars(A1, A2, A3, B1, B2), key=KEY)
+
+        version = series.delete("daily", codes=["A.X"], start="20240103", end="20240104")
+
+        assert (version.id, version.rows, version.written) == (2, 3, 2)
+        assert rows(series.read("daily")) == [A1, B1, B2]
+        assert rows(series.read("daily", as_of=1)) == [A1, A2, A3, B1, B2]
+        assert series.verify("daily") == 3
+
+    def test_deleting_what_is_not_there_makes_no_new_version(self, series: Series) -> None:
+        first = series.upsert("daily", bars(A1), key=KEY)
+
+        assert series.delete("daily", codes=["B.X"]) == first
+        assert series.delete("daily", start="20240103") == first
+
+    def test_a_deleted_row_can_be_written_again(self, series: Series) -> None:
+        series.upsert("daily", bars(A1, B1), key=KEY)
+        series.delete("daily", codes=["A.X"])
+        series.upsert("daily", bars(A1), key=KEY)
+
+        assert rows(series.read("daily")) == [A1, B1]
+        assert [version.rows for version in series.versions("daily")] == [2, 1, 2]
+
+    def test_deleting_everything_leaves_an_empty_table_with_all_columns(self, series: Series) -> None:
+        series.upsert("daily", bars(A1, B1), key=KEY)
+        series.delete("daily")
+        series.compact("daily")
+
+        assert series.read("daily").schema == bars().schema
+        assert series.read("daily").num_rows == 0
+        assert rows(series.read("daily", as_of=1)) == [A1, B1]
+
+    def test_compaction_changes_no_version(self, series: Series, reopened: Callable[[], Series]) -> None:
+        series.upsert("daily", bars(A1, A3, B1), key=KEY)
+        series.upsert("daily", bars(A2, ("B.X", "20240102", None)), key=KEY)
+        series.delete("daily", codes=["A.X"], start="20240104")
+        before = series.versions("daily")
+        states = [rows(series.read("daily", as_of=version.id)) for version in before]
+
+        stats = series.compact("daily")
+
+        assert (stats.rows, stats.version, stats.oldest, stats.log_records) == (3, 3, 1, 0)
+        assert series.versions("daily") == before
+        series.close()
+        with reopened() as again:
+            assert again.versions("daily") == before
+            assert [rows(again.read("daily", as_of=version.id)) for version in before] == states
+            assert rows(again.read("daily")) == states[-1]
+            assert again.verify("daily") == 3
+
+    def test_only_the_versions_asked_for_are_kept(self, series: Series) -> None:
+        for close in (1.0, 2.0, 3.0):
+            series.upsert("daily", bars(("A.X", "20240102", close)), key=KEY)
+
+        stats = series.compact("daily", versions=1)
+
+        assert (stats.oldest, stats.version) == (3, 3)
+        assert [version.id for version in series.versions("daily")] == [3]
+        with pytest.raises(NotFound, match="no version 2; it has 3 to 3"):
+            series.read("daily", as_of=2)
+
+    def test_stats_tell_what_is_kept(self, series: Series) -> None:
+        series.upsert("daily", bars(A1, A3, B1), key=KEY)
+
+        stats = series.stats("daily")
+
+        assert (stats.dataset, stats.key, stats.rows, stats.version) == ("daily", KEY, 3, 1)
+        assert (stats.first, stats.last) == ("20240102", "20240104")
