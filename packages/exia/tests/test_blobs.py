@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -12,17 +11,9 @@ from exia.errors import BackendUnavailable, BadInput, BlobNotFound, Damaged, Not
 from exia.testing import BlobsContract
 
 
-def minio_url(prefix: str) -> str:
-    url = os.environ.get("EXIA_TEST_MINIO_URL")
-    if not url:
-        pytest.skip("set EXIA_TEST_MINIO_URL to the URL of a bucket to run this")
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"{parts.path}/{prefix}"))
-
-
 @pytest.fixture(params=["file", pytest.param("minio", marks=pytest.mark.minio)])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]:
-    url = f"file://{tmp_path}/blobs" if request.param == "file" else minio_url(tmp_path.name)
+    url = f"file://{tmp_path}/blobs" if request.param == "file" else request.getfixturevalue("minio_url")
     store = open_blobs(url)
     yield store
     for blob in list(store.blobs()):
@@ -71,8 +62,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.mark.minio
 class TestCopies:
-    def test_what_was_read_once_needs_no_server(self, tmp_path, exia_home):
-        url = minio_url(tmp_path.name)
+    def test_what_was_read_once_needs_no_server(self, minio_url, exia_home):
+        url = minio_url
         digest = open_blobs(url).put(b"weights")
         dead = url.replace(f":{urlsplit(url).port}/", ":1/")
 
@@ -80,8 +71,8 @@ class TestCopies:
         with pytest.raises(BackendUnavailable, match="does not answer"):
             open_blobs(dead).get("0" * 64)
 
-    def test_a_damaged_copy_is_read_from_the_server_again(self, tmp_path, exia_home):
-        store = open_blobs(minio_url(tmp_path.name))
+    def test_a_damaged_copy_is_read_from_the_server_again(self, minio_url, exia_home):
+        store = open_blobs(minio_url)
         digest = store.put(b"weights")
         (copy,) = exia_home.joinpath("cache", "blobs").glob("??/*")
         copy.chmod(0o644)
@@ -90,15 +81,15 @@ class TestCopies:
         assert store.get(digest) == b"weights"
         assert copy.read_bytes() == b"weights"
 
-    def test_without_space_for_a_copy_the_bytes_still_come(self, tmp_path, exia_home):
-        store = open_blobs(minio_url(tmp_path.name))
+    def test_without_space_for_a_copy_the_bytes_still_come(self, minio_url, exia_home):
+        store = open_blobs(minio_url)
         exia_home.mkdir(parents=True)
         (exia_home / "cache").write_text("a file in the way")
 
         assert store.get(store.put(b"weights")) == b"weights"
 
-    def test_a_wrong_secret_is_not_allowed_and_does_not_show(self, tmp_path):
-        parts = urlsplit(minio_url(tmp_path.name))
+    def test_a_wrong_secret_is_not_allowed_and_does_not_show(self, minio_url):
+        parts = urlsplit(minio_url)
         url = urlunsplit(parts._replace(netloc=f"jiyuan:canary@127.0.0.1:{parts.port}"))
 
         with pytest.raises(NotAllowed) as caught:

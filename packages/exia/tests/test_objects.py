@@ -16,42 +16,9 @@ from exia.testing import ObjectsContract
 from exia.testing.objects import move, version
 
 
-def postgresql_url() -> str:
-    url = os.environ.get("EXIA_TEST_POSTGRESQL_URL")
-    if not url:
-        pytest.skip("set EXIA_TEST_POSTGRESQL_URL to the URL of a database to run this")
-    return url
-
-
-def execute(url: str, *statements: str) -> list[tuple]:
-    import psycopg2
-
-    session = psycopg2.connect(url)
-    session.autocommit = True
-    try:
-        with session.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-    finally:
-        session.close()
-
-
-@pytest.fixture
-def postgresql() -> Iterator[str]:
-    """The URL of an empty database of its own."""
-    server = postgresql_url()
-    pytest.importorskip("relstorage", reason="pip install 'jiyuan-exia[postgresql]' to run this")
-    name = f"exia_test_{os.getpid()}"
-    execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    execute(server, f"CREATE DATABASE {name}")
-    yield server.rpartition("/")[0] + f"/{name}"
-    execute(server, f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture(params=["file", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"file://{tmp_path}/catalogue.fs" if request.param == "file" else request.getfixturevalue("postgresql")
+    return f"file://{tmp_path}/catalogue.fs" if request.param == "file" else request.getfixturevalue("postgresql_url")
 
 
 @pytest.fixture
@@ -149,20 +116,23 @@ def test_a_record_that_would_run_code_is_refused(tmp_path):
 
 
 @pytest.mark.postgresql
-def test_a_record_in_postgresql_that_would_run_code_is_refused(postgresql):
+def test_a_record_in_postgresql_that_would_run_code_is_refused(postgresql_url):
     import psycopg2.extensions
     from relstorage.adapters.postgresql import PostgreSQLAdapter
     from relstorage.options import Options
     from relstorage.storage import RelStorage
     from ZODB.DB import DB
 
-    store = open_objects(postgresql)
+    store = open_objects(postgresql_url)
     store.add(version(1))
     options = Options(keep_history=False)
     evil(
         DB(
             RelStorage(
-                PostgreSQLAdapter(dsn=psycopg2.extensions.make_dsn(postgresql), options=options), options=options
+                PostgreSQLAdapter(
+                    dsn=psycopg2.extensions.make_dsn(**psycopg2.extensions.parse_dsn(postgresql_url)), options=options
+                ),
+                options=options,
             )
         )
     )
@@ -174,22 +144,20 @@ def test_a_record_in_postgresql_that_would_run_code_is_refused(postgresql):
 
 
 @pytest.mark.postgresql
-def test_no_session_stays_in_a_transaction_where_it_would_stop_a_vacuum(postgresql):
-    store = open_objects(postgresql)
+def test_no_session_stays_in_a_transaction_where_it_would_stop_a_vacuum(postgresql_url, execute):
+    store = open_objects(postgresql_url)
     store.add(version(1))
     store.find("momentum")
 
-    states = execute(
-        postgresql, "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
-    )
+    states = execute("SELECT state FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'")
 
     assert states == []
     store.close()
 
 
 @pytest.mark.postgresql
-def test_packing_gives_space_back(postgresql):
-    store = open_objects(postgresql)
+def test_packing_gives_space_back(postgresql_url):
+    store = open_objects(postgresql_url)
     for number in range(1, 21):
         store.add(version(number, manifest=os.urandom(30_000)))
     for number in range(1, 20):
@@ -203,14 +171,15 @@ def test_packing_gives_space_back(postgresql):
 
 
 @pytest.mark.postgresql
-def test_sessions_that_the_server_ends_are_replaced(postgresql):
-    store = open_objects(postgresql)
+def test_sessions_that_the_server_ends_are_replaced(postgresql_url, execute):
+    store = open_objects(postgresql_url)
     store.add(version(1))
-    end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    end = f"SELECT count(pg_terminate_backend(pid)) FROM {others}"
 
-    execute(postgresql, end)
+    execute(end)
     assert store.find("momentum").number == 1
-    execute(postgresql, end)
+    execute(end)
     store.add(version(2))
 
     assert store.family("momentum").numbers == (1, 2)
@@ -226,9 +195,9 @@ def test_a_server_that_is_not_there_is_told_without_its_password():
 
 
 @pytest.mark.postgresql
-def test_a_database_that_does_not_exist_is_no_matter_of_waiting():
+def test_a_database_that_does_not_exist_is_no_matter_of_waiting(postgresql_url):
     with pytest.raises(NotAllowed, match="does not exist"):
-        open_objects(postgresql_url().rpartition("/")[0] + "/nowhere")
+        open_objects(postgresql_url.rpartition("/")[0] + "/nowhere")
 
 
 @pytest.mark.parametrize("url", ["postgresql://127.0.0.1", "postgresql:///models", "file://host/models.fs"])

@@ -9,6 +9,7 @@ from exia.settings import SETTINGS
 COMMANDS: dict[str, str] = {
     "call": "exia.cli.call:call",
     "methods": "exia.cli.methods:methods",
+    "models": "exia.cli.models:models",
     "runs": "exia.cli.runs:runs",
 }
 

@@ -66,7 +66,7 @@ class ZodbObjects(ABC):
             if found is None:
                 raise ModelNotFound(f"there is no model {name!r}", hint=nearest(name, models) or _HINT)
             versions, aliases = found["versions"], found["aliases"]
-            number = aliases.get(which) if isinstance(which, str) else max(versions, default=0) if not which else which
+            number = aliases.get(which) if isinstance(which, str) else which or max(versions, default=0)
             if number is None:
                 raise ModelNotFound(
                     f"model {name!r} has no alias {which!r}",
