@@ -2,6 +2,7 @@
 
 from exia.testing.blobs import BlobsContract
 from exia.testing.objects import ObjectsContract
+from exia.testing.params import ParamsContract
 from exia.testing.runs import RunsContract
 
-__all__ = ["BlobsContract", "ObjectsContract", "RunsContract"]
+__all__ = ["BlobsContract", "ObjectsContract", "ParamsContract", "RunsContract"]
