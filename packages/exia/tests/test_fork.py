@@ -54,3 +54,7 @@ def test_a_pool_may_forbid_its_use_in_a_child():
         "pool 'engines' was opened before this process forked, and is not for it",
         "parent 2",
     ]
+
+
+def test_a_pool_may_leave_its_idle_objects_to_the_child():
+    assert forked("keep") == ["size 1 named True", "shared 1", "parent 2"]

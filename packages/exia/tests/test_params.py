@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pydantic
 import pytest
 
+import exia
 import exia.params
 from exia.errors import BackendUnavailable, BadInput, ConfigError, Damaged, InvalidParams, ParamsChanged, ParamsNotFound
 from exia.params import Params, Schema, follow, open_params
@@ -473,3 +474,65 @@ def test_an_unknown_setting_is_an_error(tmp_path):
 
     with pytest.raises(ConfigError, match="param"):
         exia.params.names()
+
+
+class Signal:
+    """An algorithm that takes new parameters while it lives."""
+
+    made = 0
+
+    def __init__(self, window: int = 20, mode: str = "long", limits: object = None) -> None:
+        type(self).made += 1
+        self.window = window
+
+    def apply_params(self, snapshot) -> None:
+        self.window = snapshot["window"]
+
+
+class TestPools:
+    def test_every_object_has_a_change_at_its_next_lease_and_none_during_one(self, params, url):
+        Signal.made = 0
+        params.define("momentum", WINDOW)
+        with exia.pool(Signal, max_size=2) as pool, follow("momentum", pool, url=url) as live:
+            with pool.lease() as running, pool.lease():
+                params.set("momentum", {"window": 10})
+                assert live.wait(2, timeout=20)
+                assert running.window == 20
+
+            with pool.lease() as one, pool.lease() as other:
+                assert (one.window, other.window) == (10, 10)
+        assert Signal.made == 2
+
+    def test_objects_of_a_class_that_cannot_take_them_are_made_anew(self, params, url):
+        class Fixed:
+            def __init__(self, window: int = 20, mode: str = "long", limits: object = None) -> None:
+                self.window = window
+
+        params.define("momentum", WINDOW)
+        with exia.pool(Fixed, max_size=1) as pool, follow("momentum", pool, url=url) as live:
+            with pool.lease() as old:
+                pass
+            params.set("momentum", {"window": 10})
+            live.wait(2, timeout=20)
+
+            with pool.lease() as new:
+                assert new is not old
+                assert new.window == 10
+
+    def test_what_the_class_does_not_take_is_refused_and_the_pool_goes_on(self, params, url):
+        params.define("momentum", {"type": "object", "additionalProperties": True}, {"window": 20})
+        with exia.pool(dict, max_size=1) as pool, follow("momentum", pool, url=url):
+            with pool.lease() as values:
+                assert values == {"window": 20}
+
+        class Narrow:
+            def __init__(self, window: int) -> None:
+                self.window = window
+
+        with exia.pool(Narrow, params={"window": 20}) as pool, follow("momentum", pool, url=url) as live:
+            params.set("momentum", {"mode": "short"})
+            live.wait(2, timeout=20)
+
+            assert live.rejected.version == 2
+            with pool.lease() as narrow:
+                assert narrow.window == 20

@@ -672,6 +672,7 @@ def test_waits_and_holds_are_measured_on_choice():
     assert 0 < stats.hold.quantile(0.5) <= stats.hold.quantile(1.0)
 
 
-def test_a_pool_that_does_not_sample_has_no_histograms():
-    with exia.pool(Engine) as pool:
+@pytest.mark.parametrize("options", [{"sample": 0}, {"track": "off"}])
+def test_a_pool_that_does_not_sample_has_no_histograms(options):
+    with exia.pool(Engine, **options) as pool:
         assert pool.stats().wait is None

@@ -16,13 +16,28 @@ from exia.errors import ExiaError
 
 if TYPE_CHECKING:
     from exia.loading import Loaded, Loader, load
-    from exia.pooling import Factory, Lease, Pool, PoolStats, get_pool, pool
+    from exia.pooling import (
+        Event,
+        Factory,
+        KeyedPool,
+        Lease,
+        Pool,
+        PoolStats,
+        Swap,
+        async_pool,
+        get_pool,
+        keyed_pool,
+        pool,
+        prometheus,
+    )
     from exia.recording import Run, run
     from exia.runs import RunRecord, RunStore, open_runs
 
 __all__ = [
+    "Event",
     "ExiaError",
     "Factory",
+    "KeyedPool",
     "Lease",
     "Loaded",
     "Loader",
@@ -31,17 +46,34 @@ __all__ = [
     "Run",
     "RunRecord",
     "RunStore",
+    "Swap",
+    "async_pool",
     "get_pool",
+    "keyed_pool",
     "load",
     "open_runs",
     "pool",
+    "prometheus",
     "run",
 ]
 
 # Imported when first used, so that a command that needs none of them starts at once.
 _HOME = {
     "exia.loading": ("Loaded", "Loader", "load"),
-    "exia.pooling": ("Factory", "Lease", "Pool", "PoolStats", "get_pool", "pool"),
+    "exia.pooling": (
+        "Event",
+        "Factory",
+        "KeyedPool",
+        "Lease",
+        "Pool",
+        "PoolStats",
+        "Swap",
+        "async_pool",
+        "get_pool",
+        "keyed_pool",
+        "pool",
+        "prometheus",
+    ),
     "exia.recording": ("Run", "run"),
     "exia.runs": ("RunRecord", "RunStore", "open_runs"),
 }

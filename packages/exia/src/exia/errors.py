@@ -7,10 +7,13 @@
     ├── PoolBusy               1   too many wait already
     ├── FactoryError           1   the factory raised, or made nothing
     ├── LoadError              1   a ref exists but does not load
+    ├── SwapRefused            1   a new version failed its check; the old one stays
+    ├── WorkerDied             1   the process that an object lives in has ended
     ├── MethodFailed           1   a command called a method, and that raised
     ├── Damaged                1   stored bytes are not those that were stored
     ├── PoolClosed             5   Conflict: the pool is closed, or was opened before a fork
     ├── PoolExists             5   Conflict: the name is taken
+    ├── SwapUnderWay           5   Conflict: another swap is not decided yet
     ├── LeaseReturned          5   Conflict: the lease was given back before
     ├── RunClosed              5   Conflict: the run is closed
     ├── ModelExists            5   Conflict: another model has this version
@@ -75,7 +78,10 @@ __all__ = [
     "RunClosed",
     "RunNotFound",
     "SchemaMismatch",
+    "SwapRefused",
+    "SwapUnderWay",
     "UnknownBackend",
+    "WorkerDied",
     "WrongArguments",
 ]
 
@@ -184,3 +190,15 @@ class InvalidParams(BadInput):
 
 class SchemaMismatch(BadInput):
     """The model is not what its schema says."""
+
+
+class SwapRefused(ExiaError):
+    """The new version failed its check; the pool goes on with the old one."""
+
+
+class SwapUnderWay(Conflict):
+    """Another swap of this pool is not decided yet."""
+
+
+class WorkerDied(ExiaError):
+    """The process that a pooled object lives in has ended; the pool makes another."""

@@ -24,6 +24,10 @@ def methods_of(obj: object) -> MethodTable:
     """Return the public methods of `obj` by name, sorted; of a module, its public functions."""
     import types
 
+    # An object that stands for one in another process brings the table of that.
+    carried: MethodTable | None = getattr(obj, "__dict__", {}).get("__exia_methods__")
+    if carried is not None:
+        return carried
     return _module_methods(obj) if isinstance(obj, types.ModuleType) else methods_of_class(type(obj))
 
 

@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "models": "exia.cli.models:models",
     "params": "exia.cli.params:params",
     "runs": "exia.cli.runs:runs",
+    "top": "exia.cli.top:top",
 }
 
 root = library_group("Serve algorithms from an object pool, and record what ran.", COMMANDS, SETTINGS, checks)

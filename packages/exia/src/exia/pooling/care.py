@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from typing import Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
 
 from exia.errors import FactoryError
 from exia.pooling.factory import Verbs
@@ -14,44 +15,83 @@ T = TypeVar("T")
 _log = logging.getLogger("exia")
 
 
+class Failures:
+    """How often the verbs of a pool's factories have failed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def count(self, verb: str) -> None:
+        """Count one failure of `verb`."""
+        with self._lock:
+            self._counts[verb] += 1
+
+    def copy(self) -> dict[str, int]:
+        """Return the counts so far."""
+        with self._lock:
+            return dict(self._counts)
+
+    def after_fork(self) -> None:
+        """Take a new lock: the old one may be held by a thread that this process does not have."""
+        self._lock = threading.Lock()
+
+
 class Care(Generic[T]):
-    """What one pool does with its objects.
+    """What a pool does with the objects of one version.
 
     Where a verb says why an object must go, it returns the cause, and None if the object may stay.
     An interrupt (a `BaseException` that is no `Exception`) always passes through.
     """
 
-    def __init__(self, verbs: Verbs[T], name: str) -> None:
+    def __init__(self, verbs: Verbs[T], name: str, failures: Failures) -> None:
         self._verbs = verbs
         self._name = name
-        self._lock = threading.Lock()
-        self._failures: Counter[str] = Counter()
+        self._failures = failures
 
     @property
     def plain(self) -> bool:
         """Whether neither lease nor return calls a verb."""
         return self._verbs.activate is self._verbs.passivate is self._verbs.validate is None
 
-    def failures(self) -> dict[str, int]:
-        """Return how often each verb has failed."""
-        with self._lock:
-            return dict(self._failures)
+    def check_params(self, params: Mapping[str, Any]) -> None:
+        """Raise if objects cannot be made with `params`."""
+        self._verbs.check_params(params)
 
-    def make(self) -> T:
-        """Return a new object; raise `FactoryError` if there is none."""
+    def make(self, params: Mapping[str, Any] | None) -> T:
+        """Return a new object, made with `params`; raise `FactoryError` if there is none."""
+        given = self._verbs.at_make(params)
         try:
-            made = self._verbs.make()
+            made: T = self._verbs.make(**given)
         except BaseException as exc:
-            self._count("make")
+            self._failures.count("make")
             if isinstance(exc, Exception):
                 raise self._error("make", exc) from exc
             raise
         if made is None:
-            self._count("make")
+            self._failures.count("make")
             raise FactoryError(
                 f"the factory of pool {self._name!r} returned None", hint="make() must return the new object"
             )
+        if params and not given and self.renew(made, params) is not None:
+            self.destroy(made)
+            raise FactoryError(f"apply_params of pool {self._name!r} failed on a new object")
         return made
+
+    def renew(self, obj: T, params: Mapping[str, Any] | None) -> str | None:
+        """Give `obj` new parameters."""
+        apply = self._verbs.apply_params
+        try:
+            if apply is not None:
+                apply(obj, params or {})
+            elif callable(getattr(type(obj), "apply_params", None)):
+                obj.apply_params(params or {})  # type: ignore[attr-defined]
+            else:
+                return "params"
+        except Exception as exc:
+            self._failed("apply_params", exc)
+            return "params"
+        return None
 
     def activate(self, obj: T) -> None:
         """Ready `obj`; raise `FactoryError` if that fails."""
@@ -60,7 +100,7 @@ class Care(Generic[T]):
         try:
             self._verbs.activate(obj)
         except BaseException as exc:
-            self._count("activate")
+            self._failures.count("activate")
             if isinstance(exc, Exception):
                 raise self._error("activate", exc) from exc
             raise
@@ -106,10 +146,6 @@ class Care(Generic[T]):
         except Exception as exc:
             self._failed("destroy", exc)
 
-    def after_fork(self) -> None:
-        """Take a new lock: the old one may be held by a thread that this process does not have."""
-        self._lock = threading.Lock()
-
     def _reset(self, obj: T) -> str | None:
         if self.tidy(obj) is not None:
             return "error"
@@ -121,12 +157,8 @@ class Care(Generic[T]):
         return None if self.invalid(obj) is None else "error"
 
     def _failed(self, verb: str, exc: Exception) -> None:
-        self._count(verb)
+        self._failures.count(verb)
         _log.warning("pool %r: %s raised %s: %s", self._name, verb, type(exc).__name__, exc)
-
-    def _count(self, verb: str) -> None:
-        with self._lock:
-            self._failures[verb] += 1
 
     def _error(self, verb: str, exc: Exception) -> FactoryError:
         return FactoryError(f"{verb} of pool {self._name!r} raised {type(exc).__name__}: {exc}")

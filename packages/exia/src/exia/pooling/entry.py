@@ -6,11 +6,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from exia.errors import LeaseReturned
-from exia.methods import MethodTable, call_method
+from exia.methods import MethodTable, call_method, methods_of
 
 if TYPE_CHECKING:
+    from exia.pooling.borrowers import Mark
     from exia.pooling.places import Places
     from exia.pooling.pool import Pool
+    from exia.pooling.version import Line
 
 T = TypeVar("T")
 EMPTY: Final[Any] = object()  #: What an entry holds from its reservation until `make` has returned.
@@ -23,16 +25,23 @@ class Entry(Generic[T]):
     is for one ``with`` statement; to keep a lease, or to pass it on, take ``pool.acquire()``.
     """
 
-    __slots__ = ("_generation", "_held", "_pool", "expires", "object", "since", "uses")
+    __slots__ = ("_by", "_held", "_left", "_line", "_next", "_pool", "expires", "object", "since")
 
-    def __init__(self, pool: Places[T], generation: int) -> None:
+    def __init__(self, pool: Places[T], line: Line[T], period: int) -> None:
         self.object: T = EMPTY
-        self.uses = 0  #: Leases that have ended.
         self.expires = 0.0  #: Monotonic second at which it is too old; 0 is never.
-        self.since = 0.0  #: Monotonic second of the last lease or return, where the pool needs it.
+        self.since = 0.0  #: Monotonic second of the last return the long way.
         self._pool = cast("Pool[T]", pool)
-        self._generation = generation
-        self._held: int | None = None  # the generation that it was leased in, while it is
+        self._line = line
+        self._held: Line[T] | None = None  # the line that it was leased in, while it is
+        self._by: Mark | None = None  # who borrowed it, where that was noted
+        self._left = period  # leases until the next count; going down to 0 is the cheapest test
+        self._next = period  # what `uses` will be then
+
+    @property
+    def uses(self) -> int:
+        """Leases that have ended."""
+        return self._next - self._left
 
     def __enter__(self) -> T:
         if self._held is None:
@@ -45,7 +54,9 @@ class Entry(Generic[T]):
         pool = self._pool
         if error is None and self._held is pool._gate:
             self._held = None
-            self.uses += 1
+            self._left -= 1
+            if not self._left:
+                self._count(pool)
             put = pool._put
             put(self)
             # Push first, look for waiters second: a waiter registers first and looks at the idle
@@ -55,9 +66,22 @@ class Entry(Generic[T]):
         elif self._held is None:
             raise _returned(pool)
         else:
-            self._held = None
-            self.uses += 1
-            pool._give(self, error)
+            held, self._held = self._held, None
+            self._left -= 1
+            if not self._left:
+                self._count(pool)
+            pool._give(self, error, held)
+
+    def _count(self, pool: Pool[T]) -> None:
+        """Count on; where a look at the object is due, let its next lease take the long way."""
+        uses, sample = self._next, pool._sample
+        self._rearm(pool._period)
+        if sample and uses // sample != (uses - pool._period) // sample:
+            self._line = self._line.twin
+
+    def _rearm(self, period: int) -> None:
+        self._next += period - self._left
+        self._left = period
 
 
 class Lease(Generic[T]):
@@ -67,18 +91,24 @@ class Lease(Generic[T]):
     `release` is found and its object destroyed the next time that the pool runs short.
     """
 
-    __slots__ = ("_held", "_object", "_pool")
+    __slots__ = ("_held", "_object", "_pool", "_version")
 
     def __init__(self, entry: Entry[T]) -> None:
         # A list, because its pop() is atomic: of two threads that release at once, one is refused.
         self._held = [entry]
         self._object = entry.object
         self._pool = entry._pool
+        self._version = entry._line.version
 
     @property
     def pool(self) -> Pool[T]:
         """The pool that it was leased from."""
         return self._pool
+
+    @property
+    def version(self) -> str:
+        """The version of the object, such as ``momentum@1.2.0``."""
+        return self._version.label
 
     @property
     def object(self) -> T:
@@ -104,11 +134,13 @@ class Lease(Generic[T]):
             entry = self._held.pop()
         except IndexError:
             raise _returned(self._pool) from None
+        entry._by = None
         entry.__exit__(None, error, None)
 
     def methods(self) -> MethodTable:
         """Return the object's public methods: name to ``{"signature": ..., "summary": ...}``."""
-        return self._pool.methods_of(self.object)
+        table = self._version.methods
+        return methods_of(self.object) if table is None else table
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call the method `name`.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from exia.errors import BadInput
+from exia.errors import BadInput, WrongArguments
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -26,7 +26,11 @@ class Factory(Protocol[T_co]):
     ``passivate(obj)``
         Tidy it up; called at each return.
     ``validate(obj) -> bool``
-        Tell whether it is still good; called at a lease if it lay idle for ``validate_after`` seconds.
+        Tell whether it is still good; called when the pool's validation rule says so, by default at a
+        lease if it lay idle for ``validate_after`` seconds.
+    ``apply_params(obj, snapshot)``
+        Take new parameters (a mapping, never changed afterwards); called at the first lease after
+        `Pool.set_params`. Objects of a class without it are made anew with the new parameters.
     ``destroy(obj)``
         Free what it holds; called once, when it leaves the pool.
     ``on_error(exc) -> "keep" | "reset" | "destroy"``
@@ -44,11 +48,15 @@ class Factory(Protocol[T_co]):
 class Verbs(Generic[T]):
     """The verbs of one factory, looked up once; an absent one is None."""
 
-    __slots__ = ("activate", "destroy", "make", "on_error", "passivate", "validate")
+    __slots__ = (
+        "activate", "apply_params", "destroy", "direct", "live", "make", "on_error", "passivate", "target", "validate",
+    )  # fmt: skip
 
-    def __init__(self, target: Factory[T] | Callable[[], T]) -> None:
+    def __init__(self, target: Factory[T] | Callable[..., T]) -> None:
+        own: Any = None
         if isinstance(target, Factory) and not isinstance(target, type):
-            self.make: Callable[[], T] = target.make
+            own = target
+            self.make: Callable[..., T] = target.make
         elif callable(target):
             self.make = target
         else:
@@ -56,12 +64,53 @@ class Verbs(Generic[T]):
                 f"cannot pool {type(target).__name__} {target!r}",
                 hint="give a ref, a class, a callable without arguments, or a factory with make()",
             )
-        own = None if self.make is target else target
+        self.target = own  #: The factory, or None for a class or callable.
+        #: Whether `make` takes the parameters itself.
+        self.direct = own is None or bool(getattr(own, "made_with_params", False))
+        #: Whether objects of this class take parameters by a method of their own.
+        self.live = isinstance(target, type) and callable(getattr(target, "apply_params", None))
         self.activate: Callable[[T], object] | None = getattr(own, "activate", None)
         self.passivate: Callable[[T], object] | None = getattr(own, "passivate", None)
         self.validate: Callable[[T], bool] | None = getattr(own, "validate", None)
         self.destroy: Callable[[T], object] | None = getattr(own, "destroy", None)
+        self.apply_params: Callable[[T, Mapping[str, Any]], object] | None = getattr(own, "apply_params", None)
         self.on_error: Callable[[BaseException], Verdict] = getattr(own, "on_error", _by_kind)
+
+    def check_params(self, params: Mapping[str, Any]) -> None:
+        """Raise if objects cannot be made with `params`."""
+        import inspect
+
+        if self.target is not None:
+            if self.apply_params is None and params:
+                raise BadInput(
+                    "params are for a class or callable, or a factory with apply_params()",
+                    hint="give the factory its values when you make it",
+                )
+            return
+        try:
+            signature = inspect.signature(self.make)
+        except (TypeError, ValueError):  # a builtin without a signature
+            return
+        try:
+            signature.bind(**params)
+        except TypeError as exc:
+            if not self.live:
+                name = name_of(self.make)
+                hint = f"{name}{signature}"
+                raise WrongArguments(f"{name} cannot be made with these params: {exc}", hint=hint) from None
+
+    def at_make(self, params: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Return what `make` is called with; the rest comes by ``apply_params``."""
+        if params is None or not self.direct:
+            return {}
+        if self.live:
+            import inspect
+
+            try:
+                inspect.signature(self.make).bind(**params)
+            except (TypeError, ValueError):
+                return {}
+        return params
 
 
 def _by_kind(exc: BaseException) -> Verdict:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from exia.errors import BadInput, WrongArguments
-from exia.pooling.factory import Factory, Verbs, name_of
-from exia.pooling.limits import Limits
-from exia.pooling.pool import ForkPolicy, Pool
+from exia.errors import BadInput
+from exia.pooling.factory import Factory
+from exia.pooling.limits import ForkPolicy, Limits, Track
+from exia.pooling.pool import Pool
+from exia.pooling.strategies import Eviction, Growth, HeldFor, Leak, Order, Validation
+from exia.pooling.targets import Target, resolved
+
+if TYPE_CHECKING:
+    from exia.pooling.asynchronous.pool import AsyncPool
 
 T = TypeVar("T")
 
@@ -26,10 +31,17 @@ def pool(
     max_uses: int | None = ...,
     max_lifetime: float | None = ...,
     name: str | None = ...,
-    order: Literal["lifo", "fifo"] = ...,
+    order: Literal["lifo", "fifo"] | Order = ...,
     validate_after: float = ...,
+    validation: Validation | None = ...,
+    eviction: Eviction | None = ...,
+    growth: Growth | None = ...,
+    leak: Leak | None = ...,
+    track: Track = ...,
     sample: int = ...,
     fork: ForkPolicy = ...,
+    background: bool = ...,
+    process: bool = ...,
 ) -> Pool[Any]: ...
 
 
@@ -46,10 +58,17 @@ def pool(
     max_uses: int | None = ...,
     max_lifetime: float | None = ...,
     name: str | None = ...,
-    order: Literal["lifo", "fifo"] = ...,
+    order: Literal["lifo", "fifo"] | Order = ...,
     validate_after: float = ...,
+    validation: Validation | None = ...,
+    eviction: Eviction | None = ...,
+    growth: Growth | None = ...,
+    leak: Leak | None = ...,
+    track: Track = ...,
     sample: int = ...,
     fork: ForkPolicy = ...,
+    background: bool = ...,
+    process: bool = ...,
 ) -> Pool[T]: ...
 
 
@@ -65,10 +84,17 @@ def pool(
     max_uses: int | None = None,
     max_lifetime: float | None = None,
     name: str | None = None,
-    order: Literal["lifo", "fifo"] = "lifo",
+    order: Literal["lifo", "fifo"] | Order = "lifo",
     validate_after: float = 0.5,
-    sample: int = 0,
+    validation: Validation | None = None,
+    eviction: Eviction | None = None,
+    growth: Growth | None = None,
+    leak: Leak | None = HeldFor(),  # noqa: B008 - frozen
+    track: Track = "sampled",
+    sample: int = 1024,
     fork: ForkPolicy = "rebuild",
+    background: bool = False,
+    process: bool = False,
 ) -> Pool[Any]:
     """Open a pool of objects.
 
@@ -78,7 +104,8 @@ def pool(
         A ref such as ``"momentum@~=1.2"`` or ``"python:statistics:NormalDist"``, a class or
         callable, or a `Factory`.
     params
-        What each object is made with: keyword arguments of the class or callable.
+        What each object is made with: keyword arguments of the class or callable, or the first
+        snapshot for the factory's ``apply_params``.
     max_size
         The most objects that exist at once.
     min_idle, max_idle
@@ -94,13 +121,29 @@ def pool(
     name
         What `get_pool` finds it by; by default the name of the target, if no open pool has it.
     order
-        ``"lifo"`` lends the object that came back last, ``"fifo"`` the one that is idle longest.
+        ``"lifo"`` lends the object that came back last, ``"fifo"`` the one that is idle longest, and
+        an `Order` as it says.
     validate_after
         Seconds of rest after which the factory's ``validate`` is asked before a lease.
+    validation, eviction, growth, leak
+        Rules of your own, or those of `exia.strategies` with other values: when to ask ``validate``
+        (by default `Rested`), how many idle objects go (by default none), how many are made ahead
+        (by default `KeepIdle`), which leases are reported as leaked (by default those out for 120 s; None
+        reports none).
+    track
+        What is known of borrowers: ``"sampled"`` notes where each kept lease was acquired, and the
+        whole stack of one lease in `sample`; ``"full"`` notes the stack of every lease; ``"off"`` none.
     sample
-        Time one in so many leases (wait and hold, in `Pool.stats`); 0 times none.
+        Look closely at one in so many leases of each object (wait and hold in `Pool.stats`, the
+        borrower's stack); 0 at none.
     fork
-        What becomes of the pool in a forked child: ``"rebuild"`` starts it empty, ``"forbid"`` closes it.
+        What becomes of the pool in a forked child: ``"rebuild"`` starts it empty, ``"keep"`` leaves it
+        the idle objects, ``"forbid"`` closes it.
+    background
+        Make the first `min_idle` objects in the background; `Pool.wait` waits for them.
+    process
+        Let each object live in a process of its own: what is leased stands for it, and its methods
+        are called there. Arguments and results are pickled; arrays above 64 KB go through shared memory.
 
     Raises
     ------
@@ -131,39 +174,71 @@ def pool(
         max_lifetime=max_lifetime,
         validate_after=validate_after,
         sample=sample,
+        track=track,
+        fork=fork,
+        order=order,
+        validation=validation,
+        eviction=eviction,
+        growth=growth,
+        leak=leak,
     )
+    _check_name(name)
+    found = resolved(target, process=process)
+    return Pool(
+        found,
+        limits,
+        name=name or found.name,
+        chosen=name is not None,
+        params=dict(params) if params else None,
+        background=background,
+        process=process,
+    )
+
+
+def async_pool(
+    target: str | Callable[..., T] | Factory[Any],
+    *,
+    params: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    background: bool = False,
+    **settings: Any,
+) -> AsyncPool[Any]:
+    """Open a pool for asyncio: what `pool` does, with ``async with`` and ``await``.
+
+    The verbs of its factory may be coroutine functions; others run in the event loop. The pool
+    belongs to one loop. The first `min_idle` objects are made when it is entered.
+
+    Parameters
+    ----------
+    target, params, name, background
+        As in `pool`.
+    settings
+        The others of `pool`, but `process`.
+
+    Examples
+    --------
+    >>> import asyncio, exia
+    >>> async def main():
+    ...     async with exia.async_pool(dict, max_size=2) as dicts:
+    ...         async with dicts.lease() as one:
+    ...             one["a"] = 1
+    >>> asyncio.run(main())
+    """
+    from exia.pooling.asynchronous.pool import AsyncPool
+
+    limits = Limits().changed(**settings)
+    _check_name(name)
+    found: Target[Any] = resolved(target)
+    return AsyncPool(
+        found,
+        limits,
+        name=name or found.name,
+        chosen=name is not None,
+        params=dict(params) if params else None,
+        background=background,
+    )
+
+
+def _check_name(name: str | None) -> None:
     if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
         raise BadInput(f"a pool cannot be called {name!r}")
-    methods = None
-    if isinstance(target, str):
-        from exia.loading import load
-
-        loaded = load(target)
-        target, methods = loaded.factory, loaded.methods
-        default = loaded.name
-    else:
-        default = name_of(target)
-    if params:
-        target = _made_with(target, params)
-    return Pool(
-        Verbs(target), limits, name=name or default, chosen=name is not None, order=order, fork=fork, methods=methods
-    )
-
-
-def _made_with(target: Any, params: Mapping[str, Any]) -> Callable[[], Any]:
-    """Return `target` with its keyword arguments; they are checked now, not at the first lease."""
-    import inspect
-    from functools import partial
-
-    if not callable(target):
-        raise BadInput("params are for a class or callable", hint="give the factory its values when you make it")
-    try:
-        signature = inspect.signature(target)
-    except ValueError:  # a builtin without a signature
-        return partial(target, **params)
-    try:
-        signature.bind(**params)
-    except TypeError as exc:
-        name = name_of(target)
-        raise WrongArguments(f"{name} cannot be made with these params: {exc}", hint=f"{name}{signature}") from None
-    return partial(target, **params)

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import random
+import sys
 import threading
 from collections import deque
-from itertools import count
+from collections.abc import Callable, Mapping
+from threading import get_ident
 from time import monotonic
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Any, TypeVar, cast
 
-from exia.errors import BadInput, FactoryError, ForeignLease
+from exia.errors import ForeignLease, PoolTimeout, SwapUnderWay
 from exia.methods import MethodTable, methods_of
-from exia.pooling.care import Care
-from exia.pooling.entry import EMPTY, Entry, Lease
-from exia.pooling.factory import Verbs
-from exia.pooling.keeper import Keeper
+from exia.pooling.care import Care, Failures
+from exia.pooling.entry import Entry, Lease
+from exia.pooling.events import Listener
+from exia.pooling.factory import Factory
+from exia.pooling.keeper import Keeper, background
 from exia.pooling.limits import Limits
 from exia.pooling.named import dismiss, enroll
-from exia.pooling.places import SLOW, Places
-from exia.pooling.statistics import Histogram, PoolStats
+from exia.pooling.statistics import PoolStats
+from exia.pooling.swapping import Swap, SwapRules
+from exia.pooling.targets import Target, resolved
+from exia.pooling.tending import Tending
+from exia.pooling.version import Line, Version
 from exia.pooling.waiting import seconds, whole
 
 T = TypeVar("T")
-ForkPolicy = Literal["rebuild", "forbid"]
 
 
-class Pool(Places[T]):
+class Pool(Tending[T]):
     """Objects that are made once and lent many times; open one with `exia.pool`.
 
     Idle objects lie in a deque. A lease pops one and a return pushes it, without a lock, as long as
@@ -34,39 +38,33 @@ class Pool(Places[T]):
     waiter. No verb of the factory ever runs under a lock.
     """
 
-    __slots__ = ("_floor", "_fork", "_hold", "_keeper", "_methods", "_ticket", "_wait")
+    __slots__ = ("_checking", "_cold", "_keeper", "_process")
 
     def __init__(
         self,
-        verbs: Verbs[T],
+        target: Target[T],
         limits: Limits,
         *,
         name: str,
         chosen: bool = False,
-        order: Literal["lifo", "fifo"] = "lifo",
-        fork: ForkPolicy = "rebuild",
-        methods: MethodTable | None = None,
+        params: Mapping[str, Any] | None = None,
+        background: bool = False,
+        process: bool = False,
     ) -> None:
-        if order not in ("lifo", "fifo"):
-            raise BadInput(f"order must be 'lifo' or 'fifo', not {order!r}")
-        if fork not in ("rebuild", "forbid"):
-            raise BadInput(f"fork must be 'rebuild' or 'forbid', not {fork!r}")
-        super().__init__(Care(verbs, name), limits, name, order)
-        self._methods = methods
-        self._fork = fork
-        self._floor = 0  # entries of an older generation belong to the process that forked this one
-        self._wait = Histogram()
-        self._hold = Histogram()
-        self._ticket = count()
+        failures = Failures()
+        care = Care(target.verbs, name, failures)
+        if params is not None:
+            care.check_params(params)
+        version = Version(care, target.label, target.methods, target.digest)
+        super().__init__(version, failures, limits, name, params)
         self._keeper: Keeper | None = None
+        self._checking = False
+        self._process = process
         enroll(self, chosen=chosen)
-        try:
-            while limits.min_idle and self._top_up():
-                pass
-        except BaseException:
-            self.close(0)
-            raise
-        self._keep()
+        self._cold = not background and limits.min_idle > 0
+        self._warm()  # sync only
+        if limits.track == "full":
+            self.__class__ = cast(Any, TrackedPool)
 
     @property
     def max_size(self) -> int:
@@ -77,6 +75,26 @@ class Pool(Places[T]):
     def closed(self) -> bool:
         """Whether the pool gives no more objects."""
         return bool(self._closed)
+
+    @property
+    def version(self) -> str:
+        """What new leases get, such as ``momentum@1.2.0``."""
+        return self._line.version.label
+
+    @property
+    def generation(self) -> int:
+        """A number that grows with each change of version or parameters, and with each drain."""
+        return self._line.generation
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The parameters of new leases; see `set_params`."""
+        return dict(self._line.params or {})
+
+    @property
+    def settings(self) -> Limits:
+        """The settings in force; see `configure`."""
+        return self._limits
 
     def lease(self, timeout: float | None = None) -> Entry[T]:
         """Borrow an object for one ``with`` statement: ``with pool.lease() as obj``.
@@ -106,8 +124,7 @@ class Pool(Places[T]):
             except IndexError:
                 return self._obtain(timeout)
             gate = self._gate
-            # The same int object, not only the same number: _regate passes it on, and `is` is quicker.
-            if entry._generation is gate:
+            if entry._line is gate:
                 entry._held = gate
                 return entry
             return self._obtain(timeout, entry)
@@ -115,7 +132,29 @@ class Pool(Places[T]):
 
     def acquire(self, timeout: float | None = None) -> Lease[T]:
         """Borrow an object until `Lease.release`; parameters and errors as in `lease`."""
-        return Lease(self.lease(timeout))
+        entry = self.lease(timeout)
+        if self._limits.track == "sampled":
+            # One frame is cheap enough to note it always; the kept lease is the one that leaks.
+            frame = sys._getframe(1)
+            entry._by = (entry._next - entry._left, 0, frame.f_code, frame.f_lasti)
+        return Lease(entry)
+
+    def try_acquire(self) -> Lease[T] | None:
+        """Borrow an object if one lies idle, else return None; never waits, and never makes one itself.
+
+        Where none is idle but there is room, one is made in the background.
+        """
+        if not self._waiters:
+            try:
+                return Lease(self._obtain(0.0, self._take()))
+            except (IndexError, PoolTimeout):
+                pass
+        with self._lock:
+            self._refuse_if_closed()
+            room = self._line.version.size < self._limits.max_size
+        if room:
+            self._grow_once()
+        return None
 
     def release(self, lease: Lease[T]) -> None:
         """Give `lease` back.
@@ -137,6 +176,19 @@ class Pool(Places[T]):
         """Destroy the objects that are idle; return how many. Leased ones stay."""
         return self._drop_idle("clear")
 
+    def configure(self, **settings: Any) -> None:
+        """Change settings of `exia.pool` while the pool runs: all together, or none.
+
+        All but `name`, `params` and `background` can be changed. Surplus objects go now if idle, else
+        when they return.
+
+        Raises
+        ------
+        BadInput
+            If there is no such setting, or the values make no sense together.
+        """
+        self._change(self._limits.changed(**settings))
+
     def resize(self, max_size: int) -> None:
         """Change how many objects may exist; surplus ones go now if idle, else when they return."""
         self._change(self._limits.changed(max_size=whole(max_size, "max_size", 1)))
@@ -145,25 +197,175 @@ class Pool(Places[T]):
         """Change how many objects may be idle: 0 makes it an empty pool, None sets no limit."""
         self._change(self._limits.changed(max_idle=max_idle))
 
+    def drain(self) -> int:
+        """Replace every object: idle ones now, leased ones when they return; return the new generation."""
+        line = self._aged(lambda old: Line(old.version, next(self._numbers), old.params, old.epoch + 1))
+        with self._lock:
+            trial = self._trial
+            for idle in (self._idle, *([] if trial is None else [trial.idle])):
+                while idle:
+                    try:
+                        self._leaving.append((idle.popleft(), "drain"))
+                    except IndexError:
+                        break
+        self._clear_out()
+        self._tell("drained", generation=line.generation)
+        self._wake()
+        return line.generation
+
+    def set_params(self, params: Mapping[str, Any]) -> int:
+        """Give every object new parameters at its next lease, and none during one.
+
+        The factory's ``apply_params(obj, snapshot)`` does it, or the object's own method
+        ``apply_params(snapshot)``; objects of a class without it are made anew.
+
+        Parameters
+        ----------
+        params
+            All parameters, not only those that change.
+
+        Returns
+        -------
+        int
+            The generation from which on they hold.
+
+        Raises
+        ------
+        WrongArguments
+            If the class or callable does not take them; nothing changes.
+        BadInput
+            If the factory has no ``apply_params``; nothing changes.
+        """
+        snapshot = dict(params)
+        self._line.version.care.check_params(snapshot)
+        line = self._aged(lambda old: Line(old.version, next(self._numbers), snapshot, old.epoch))
+        self._tell("params", generation=line.generation)
+        return line.generation
+
+    def swap(
+        self,
+        target: str | Callable[..., T] | Factory[T],
+        *,
+        params: Mapping[str, Any] | None = None,
+        canary: float = 0.0,
+        trial: int = 100,
+        max_errors: float = 0.05,
+        watch: float = 30.0,
+        probe: Callable[[T], object] | None = None,
+    ) -> Swap[T]:
+        """Lend another version from now on; no call is lost, and running ones end on the old one.
+
+        The first new object is made and checked (activate, validate, `probe`, passivate) before
+        anything changes, and as many as there are old ones are made before the switch, so that
+        nobody waits for them. Until the old ones have returned, up to twice ``max_size`` objects exist.
+
+        Parameters
+        ----------
+        target
+            What `exia.pool` takes: a ref such as ``"momentum@1.3.0"``, a class, a callable or a factory.
+        params
+            Parameters of the new version; by default the pool's own.
+        canary
+            Share of the leases that gets the new version at first; 0 switches all at once.
+        trial
+            Leases of the new version after which a canary is promoted.
+        max_errors
+            Share of its leases (counted as 20 at least) that may end with an exception; with more of
+            them the pool goes back to the old version by itself.
+        watch
+            Seconds after the switch during which the old objects are kept for the way back.
+        probe
+            Called with the first new object; what raises or returns False stops the swap.
+
+        Returns
+        -------
+        Swap
+            What became of it so far: its state, its errors, and the ways to end it by hand.
+
+        Raises
+        ------
+        SwapRefused
+            If the new version failed its check; nothing has changed.
+        SwapUnderWay
+            If another swap is not decided yet.
+        RefNotFound
+            If nothing is published under the ref.
+        """
+        rules = SwapRules(canary, trial, max_errors, watch, probe)
+        with self._lock:
+            self._refuse_if_closed()
+            swap = self._swap
+            if self._checking or (swap is not None and swap.state in ("canary", "promoting")):
+                raise SwapUnderWay(
+                    f"pool {self.name!r} is being swapped already", hint="promote() or undo() that swap first"
+                )
+            self._checking = True
+        try:
+            found = resolved(target, process=self._process)
+            care = Care(found.verbs, self.name, self._failures)
+            wanted = self._line.params if params is None else dict(params)
+            if wanted is not None:
+                care.check_params(wanted)
+            version: Version[T] = Version(care, found.label, found.methods, found.digest)
+            swap = Swap(self, version, None if params is None else dict(params), rules)
+            swap._begin()
+            return swap
+        finally:
+            self._checking = False
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Wait until ``min_idle`` objects are ready.
+
+        Raises
+        ------
+        PoolTimeout
+            If they are not within `timeout` seconds.
+        FactoryError
+            If one of them cannot be made; making them is tried again in the background.
+        """
+        deadline = monotonic() + seconds(timeout, "timeout")
+        tick = threading.Event()
+        while self._line.version.size < self._limits.min_idle or self._missing():
+            self._refuse_if_closed()
+            if self._trouble is not None:
+                raise self._trouble
+            if monotonic() >= deadline:
+                raise PoolTimeout(f"pool {self.name!r} is not warm within {timeout:g} s: {self._state()}")
+            self._wake()
+            tick.wait(0.005)
+
+    def check(self) -> None:
+        """Do now what is done in the background each second: report leaks, grow, shrink, ask idle objects."""
+        self._watch(monotonic())
+        self._work(lambda: False)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each `Event`, in the thread it happens in; return what ends that."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners = tuple(known for known in self._listeners if known is not listener)
+
+        return end
+
     def methods(self) -> MethodTable:
         """Return the methods of the pooled objects, name to ``{"signature", "summary"}``."""
-        if self._methods is None:
+        table = self._line.version.methods
+        if table is None:
             with self.lease() as obj:
-                return self.methods_of(obj)
-        return self._methods
-
-    def methods_of(self, obj: T) -> MethodTable:
-        """Return the loader's method table, or that of `obj` itself."""
-        return methods_of(obj) if self._methods is None else self._methods
+                return methods_of(obj)
+        return table
 
     def stats(self) -> PoolStats:
         """Return what the pool holds and what it has done."""
-        self._reclaim()
-        self._tend()
+        self._reclaim()  # sync only
+        self._tend()  # sync only
         with self._lock:
-            idle = len(self._idle)
+            idle = self._resting()
             size = len(self._entries)
-            sampled = self._limits.sample > 0
+            sampled = self._limits.looked > 0
             return PoolStats(
                 name=self.name,
                 max_size=self._limits.max_size,
@@ -176,9 +378,14 @@ class Pool(Places[T]):
                 destroyed=dict(self._destroyed),
                 timeouts=self._timeouts,
                 refused=self._refused,
-                failures=self._care.failures(),
+                failures=self._failures.copy(),
                 wait=self._wait.copy() if sampled else None,
                 hold=self._hold.copy() if sampled else None,
+                version=self._line.version.label,
+                generation=self._line.generation,
+                errors=self._errors,
+                leaked=self._leaked,
+                returned=self._back,
             )
 
     def close(self, timeout: float = 5.0) -> int:
@@ -202,6 +409,7 @@ class Pool(Places[T]):
         if self._keeper:
             self._keeper.stop()
         self._drop_idle("close")
+        self._clear_out()
         self._reclaim()
         with self._lock:
             self._note_empty()
@@ -209,6 +417,7 @@ class Pool(Places[T]):
         return len(self._entries)
 
     def __enter__(self) -> Pool[T]:
+        self._warm()
         return self
 
     def __exit__(
@@ -220,148 +429,142 @@ class Pool(Places[T]):
         state = "closed" if self._closed else f"{len(self._entries)} of {self._limits.max_size}"
         return f"<Pool {self.name!r} {state}>"
 
-    def _obtain(self, timeout: float | None, entry: Entry[T] | None = None) -> Entry[T]:
-        """Lease the long way: wait in turn, make what is missing, check what was idle."""
-        limit = self._limits.timeout if timeout is None else timeout
-        began = monotonic()
-        if entry is not None and self._waiters:
-            self._put(entry)  # it is somebody else's turn
-            self._serve()
-            entry = None
-        while True:
-            if entry is None:
-                entry = self._next(began + limit, limit)
-            if self._ready(entry):
-                break
-            entry = None
-        self._tend()
-        entry.since = 0.0
-        if self._limits.sample and next(self._ticket) % self._limits.sample == 0:
-            entry.since = monotonic()
+    def _warm(self) -> None:
+        """Make the first objects, once, and have a keeper for the others."""
+        cold, self._cold = self._cold, False
+        try:
+            while cold and self._top_up():
+                pass
+        except BaseException:
+            self.close(0)
+            raise
+        self._keep()
+
+    def _missing(self) -> bool:
+        limits = self._limits
+        return limits.growing.wanted(len(self._idle), self._line.version.size, len(self._waiters)) > 0
+
+    def _grow_once(self) -> None:
+        """Make one object in the background."""
+
+        def make() -> None:
             with self._lock:
-                self._wait.add(entry.since - began)
-        entry._held = entry._generation
-        return entry
-
-    def _ready(self, entry: Entry[T]) -> bool:
-        """Fill a fresh entry or check an idle one; False if it was unfit and is gone."""
-        fresh = entry.object is EMPTY
-        if fresh:
-            self._fill(entry)
-        try:
-            cause = None if fresh else self._stale(entry) or self._invalid(entry)
-            if cause is None:
-                self._care.activate(entry.object)
-                return True
-        except BaseException as exc:
-            self._discard(entry, "activate")
-            if fresh or not isinstance(exc, FactoryError):
-                raise
-            return False
-        self._discard(entry, cause)
-        return False
-
-    def _invalid(self, entry: Entry[T]) -> str | None:
-        rested = not entry.since or monotonic() - entry.since >= self._limits.validate_after
-        return self._care.invalid(entry.object) if rested else None
-
-    def _fill(self, entry: Entry[T]) -> None:
-        try:
-            entry.object = self._care.make()
-        except BaseException:
-            self._forget(entry, None)
-            raise
-        if self._limits.max_lifetime is not None:
-            # Spread, so that objects made together do not all leave together.
-            entry.expires = monotonic() + self._limits.max_lifetime * random.uniform(0.95, 1.0)
-        with self._lock:
-            self._created += 1
-
-    def _give(self, entry: Entry[T], error: BaseException | None) -> None:
-        """Take back the long way: judge, tidy, and keep, hand on or destroy."""
-        if entry._generation < self._floor:
-            return
-        if self._owned():
-            self._orphans.append((entry, error))
-            return
-        try:
-            if self._limits.sample and entry.since:
-                with self._lock:
-                    self._hold.add(monotonic() - entry.since)
-            cause = None if error is None else self._care.judge(entry.object, error)
-            cause = cause or self._stale(entry) or self._care.tidy(entry.object)
-        except BaseException:
-            self._discard(entry, "error")
-            raise
-        if cause is None:
-            entry.since = monotonic()
-            most = self._limits.max_idle
-            if most is None or most >= self._limits.max_size:
-                self._put(entry)
-                if self._waiters:
-                    self._serve()
+                entry = None if self._closed else self._reserve(self._line, self._limits.max_size)
+            if entry is None:
+                return
+            try:
+                self._fill(entry)
+            except Exception as exc:
+                self._note_trouble(exc)
                 return
             with self._lock:
-                if self._waiters or len(self._idle) < most:
-                    self._put(entry)
-                    self._match()
-                else:
-                    cause = "idle"
-        if cause is None:
+                self._shelve(entry)
+                self._match()
             self._serve()
-        else:
-            self._discard(entry, cause)
 
-    def _discard(self, entry: Entry[T], cause: str) -> None:
-        self._destroy(entry, cause)
-        if self._keeper and not self._closed:
-            self._keeper.wake()
+        background(make, f"maker-{self.name}")
 
     def _change(self, limits: Limits) -> None:
         with self._lock:
-            self._limits = limits
+            before, self._limits = self._limits, limits
+            self._period, self._sample = limits.period, limits.looked
+            self._take = limits.taking.taker(self._idle)
+            if (before.looked, before.track) != (limits.looked, limits.track):
+                # A new generation: each object is armed anew at its next lease.
+                old = self._line
+                self._line = Line(old.version, next(self._numbers), old.params, old.epoch)
+                self.__class__ = cast(Any, TrackedPool if limits.track == "full" else Pool)
             self._regate()
             self._match()
             most = limits.max_size if limits.max_idle is None else limits.max_idle
-            surplus = max(len(self._entries) - limits.max_size, len(self._idle) - most)
+            size = self._line.version.size
+            surplus = max(size - limits.max_size, len(self._idle) - most)
             leaving: list[Entry[T]] = []
             while surplus > len(leaving) and self._idle:
-                leaving.append(self._take())
+                try:
+                    leaving.append(self._take())
+                except IndexError:
+                    break
         for entry in leaving:
-            self._destroy(entry, "resize" if len(self._entries) > limits.max_size else "idle")
+            self._destroy(entry, "resize" if self._line.version.size > limits.max_size else "idle")
+        self._keep()
+        self._wake()
+        self._tell("changed", settings=limits)
 
     def _keep(self) -> None:
-        if self._keeper is None and not self._closed and self._limits.min_idle:
+        """Have a keeper if there is something to tend."""
+        swap = self._swap
+        busy = self._limits.tended or bool(self._leaving) or (swap is not None and not swap._over.is_set())
+        if busy and not self._closed and (self._keeper is None or not self._keeper.alive):
             self._keeper = Keeper(self)
 
-    def _top_up(self) -> bool:
-        """Make one object if fewer than ``min_idle`` lie idle; tell whether it made one."""
-        with self._lock:
-            if self._closed or self._waiters or len(self._idle) >= self._limits.min_idle:
-                return False
-            entry = self._reserve()
-        if entry is None:
-            return False
-        self._fill(entry)
-        self._put(entry)
-        if self._waiters:
-            self._serve()
-        return True
+    def _wake(self) -> None:
+        self._keep()
+        if self._keeper is not None and not self._closed:
+            self._keeper.wake()
+
+    def _watch(self, now: float) -> None:
+        super()._watch(now)
+        self._keep()  # sync only
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
         self._orphans.clear()
-        self._care.after_fork()
-        self._idle.clear()  # the parent owns and destroys them
-        self._entries = []
+        self._failures.after_fork()
+        kept = list(self._idle) if self._limits.fork == "keep" else []
+        self._idle.clear()  # what is not kept, the parent owns and destroys
+        self._parked.clear()
+        self._leaving.clear()
+        self._trial = self._swap = None
+        self._checking = False
+        self._seen, self._leaks = {}, {}
+        self._entries = kept
         self._waiters = deque()
         self._empty = threading.Event()
-        self._generation += 1
-        self._floor = self._generation
+        old = self._line
+        line = self._line = Line(old.version, next(self._numbers), old.params, old.epoch)
+        self._floor = line.generation
+        line.version.size = len(kept)
+        for entry in kept:
+            entry._line = line
+            self._put(entry)
         self._keeper = None
-        self._gate = SLOW
+        self._gate = None
         with self._lock:
-            if self._closed or self._fork == "forbid":
+            if self._closed or self._limits.fork == "forbid":
                 self._shut(self._closed or "was opened before this process forked, and is not for it")
             self._regate()
         self._keep()
+
+
+class TrackedPool(Pool[T]):
+    """A pool that notes every borrower: three frames on the quick way, all of them on the long one."""
+
+    __slots__ = ()
+
+    def lease(self, timeout: float | None = None) -> Entry[T]:
+        """Borrow an object for one ``with`` statement, as `Pool.lease` does."""
+        if timeout is not None:
+            seconds(timeout, "timeout")
+        if not self._waiters:
+            try:
+                entry = self._take()
+            except IndexError:
+                return self._obtain(timeout)
+            gate = self._gate
+            if entry._line is gate:
+                entry._held = gate
+                frame = sys._getframe(1)
+                back = frame.f_back
+                last = None if back is None else back.f_back
+                uses = entry._next - entry._left
+                if last is None or back is None:
+                    entry._by = (uses, get_ident(), frame.f_code, frame.f_lasti)
+                else:
+                    entry._by = (
+                        uses, get_ident(), frame.f_code, frame.f_lasti,
+                        back.f_code, back.f_lasti, last.f_code, last.f_lasti,
+                    )  # fmt: skip
+                return entry
+            return self._obtain(timeout, entry)
+        return self._obtain(timeout)

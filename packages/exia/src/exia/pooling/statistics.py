@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 class Histogram:
     """Durations in buckets that double: bucket ``i`` holds those below ``2**i`` ns and not below half of it."""
 
-    __slots__ = ("buckets",)
+    __slots__ = ("buckets", "total")
 
-    def __init__(self, buckets: list[int] | None = None) -> None:
+    def __init__(self, buckets: list[int] | None = None, total: float = 0.0) -> None:
         self.buckets = buckets or [0] * 64
+        self.total = total  #: The sum of all durations, in seconds.
 
     def add(self, seconds: float) -> None:
         """Count one duration, in seconds."""
+        self.total += seconds
         self.buckets[min(63, int(seconds * 1e9).bit_length())] += 1
 
     @property
@@ -33,7 +35,7 @@ class Histogram:
 
     def copy(self) -> Histogram:
         """Return one that no longer changes."""
-        return Histogram(list(self.buckets))
+        return Histogram(list(self.buckets), self.total)
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,22 @@ class PoolStats:
     created
         Objects made since the pool opened.
     destroyed
-        Objects destroyed since then, by cause: ``clear``, ``close``, ``error``, ``idle``, ``lifetime``,
-        ``lost``, ``resize``, ``uses``, or the factory verb that failed.
+        Objects destroyed since then, by cause: ``clear``, ``close``, ``drain``, ``error``, ``evicted``,
+        ``idle``, ``lifetime``, ``lost``, ``params``, ``resize``, ``swap``, ``uses``, or the factory verb
+        that failed.
     timeouts, refused
         Callers who waited in vain, and callers turned away by ``max_waiting``.
     failures
         Exceptions that the factory raised, by verb.
     wait, hold
-        How long callers waited and kept objects, in seconds; None unless the pool samples.
+        How long callers waited and kept objects, in seconds, one lease of ``sample``; None unless
+        the pool samples.
+    version, generation
+        What new leases get.
+    errors
+        Leases that ended with an exception.
+    leaked, returned
+        Leases that were reported as leaked, and those of them that came back after all.
     """
 
     name: str
@@ -74,3 +84,8 @@ class PoolStats:
     failures: dict[str, int] = field(default_factory=dict)
     wait: Histogram | None = None
     hold: Histogram | None = None
+    version: str = ""
+    generation: int = 0
+    errors: int = 0
+    leaked: int = 0
+    returned: int = 0

@@ -1,0 +1,57 @@
+"""From a ref, a class, a callable or a factory to what a version of a pool needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from exia.methods import MethodTable
+from exia.pooling.factory import Factory, Verbs, name_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Target(Generic[T]):
+    """What is pooled: how its objects are made, and what it is called."""
+
+    verbs: Verbs[T]
+    name: str
+    label: str
+    methods: MethodTable | None = None
+    digest: str = ""
+
+
+def resolved(target: str | Callable[..., T] | Factory[T], *, process: bool = False) -> Target[T]:
+    """Return what `target` names; with `process`, its objects live in processes of their own.
+
+    Raises
+    ------
+    RefNotFound
+        If nothing is published under the ref.
+    BadInput
+        If it cannot be pooled.
+    """
+    if isinstance(target, str):
+        from exia.loading import load
+
+        loaded = load(target)
+        verbs: Verbs[Any] = Verbs(_apart(_pinned(target, loaded.name, loaded.version)) if process else loaded.factory)
+        return Target(verbs, loaded.name, f"{loaded.name}@{loaded.version}", loaded.methods, loaded.digest)
+    name = name_of(target)
+    return Target(Verbs(_apart(target) if process else target), name, name)
+
+
+def _apart(target: Any) -> Any:
+    from exia.pooling.processes import ProcessFactory
+
+    return ProcessFactory(target)
+
+
+def _pinned(ref: str, name: str, version: str) -> str:
+    """Return `ref` as what it was resolved to: a tag may move before the next process loads it."""
+    if ref.startswith("python:"):
+        return ref
+    head, colon, _ = ref.rpartition(":") if not ref.partition("@")[2].startswith("sha256:") else ("", "", "")
+    return f"{head}{colon}{name}@{version}"
