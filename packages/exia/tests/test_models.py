@@ -262,7 +262,7 @@ class TestTrust:
 
     def test_bytes_that_were_altered_are_refused(self, exia_home):
         exia.models.save("momentum", {"n": 1})
-        (blob,) = (exia_home / "models" / "blobs").glob("??/*")
+        (blob,) = (exia_home / "models" / "blobs").glob("*")
         blob.chmod(0o644)
         blob.write_bytes(b'{"n": 2}')
 
@@ -271,7 +271,7 @@ class TestTrust:
 
     def test_bytes_that_are_gone_are_named(self, exia_home):
         exia.models.save("momentum", {"n": 1})
-        (blob,) = (exia_home / "models" / "blobs").glob("??/*")
+        (blob,) = (exia_home / "models" / "blobs").glob("*")
         blob.unlink()
 
         with pytest.raises(BlobNotFound):

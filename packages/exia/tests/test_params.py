@@ -521,9 +521,8 @@ class TestPools:
 
     def test_what_the_class_does_not_take_is_refused_and_the_pool_goes_on(self, params, url):
         params.define("momentum", {"type": "object", "additionalProperties": True}, {"window": 20})
-        with exia.pool(dict, max_size=1) as pool, follow("momentum", pool, url=url):
-            with pool.lease() as values:
-                assert values == {"window": 20}
+        with exia.pool(dict, max_size=1) as pool, follow("momentum", pool, url=url), pool.lease() as values:
+            assert values == {"window": 20}
 
         class Narrow:
             def __init__(self, window: int) -> None:

@@ -1,4 +1,8 @@
-"""``file://``: blobs as read-only files named by their SHA-256, two digits a folder."""
+"""``file://``: blobs as read-only files of one folder, each named by its SHA-256.
+
+Not spread over subfolders, as git does it: the first blob in each would cost another fsync, and the
+file systems of today find a name among a million at once.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +61,7 @@ class FileBlobs:
 
     def blobs(self) -> Iterator[BlobInfo]:
         with self._translated():
-            for path in self._root.glob("??/*"):
+            for path in self._root.glob("*"):
                 if len(path.name) != _DIGITS:  # what a killed writer has left
                     continue
                 try:
@@ -77,7 +81,7 @@ class FileBlobs:
         """Nothing is kept open."""
 
     def _path(self, digest: str) -> Path:
-        return self._root / checked_digest(digest)[:2] / digest
+        return self._root / checked_digest(digest)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -10,14 +10,19 @@ The functions here use the configured store; `open_params` gives the same verbs 
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from exia._house.config import home, load_config
 from exia.params.live import Live, Rejected, Snapshot, TakesParams, follow
 from exia.params.port import Head, ParamStore
 from exia.params.schema import Schema
 from exia.params.store import Params, open_params
 from exia.params.version import Change, ParamsVersion
+from exia.settings import SETTINGS
 
 __all__ = [
     "Change",
@@ -44,41 +49,53 @@ __all__ = [
 
 def define(name: str, schema: Any, values: Mapping[str, Any] | None = None, *, why: str = "") -> ParamsVersion:
     """Say what the parameters of `name` may be; see `Params.define`."""
-    with open_params() as params:
-        return params.define(name, schema, values, why=why)
+    return _configured().define(name, schema, values, why=why)
 
 
 def set(name: str, values: Mapping[str, Any], *, why: str = "", expect: int | None = None) -> ParamsVersion:
     """Set several parameters of `name`, all or none; see `Params.set`."""
-    with open_params() as params:
-        return params.set(name, values, why=why, expect=expect)
+    return _configured().set(name, values, why=why, expect=expect)
 
 
 def get(name: str, version: int | None = None) -> ParamsVersion:
     """Return the version in force, or the one of this number; see `Params.get`."""
-    with open_params() as params:
-        return params.get(name, version)
+    return _configured().get(name, version)
 
 
 def history(name: str, limit: int | None = None) -> list[ParamsVersion]:
     """Return the versions of `name`, newest first."""
-    with open_params() as params:
-        return params.history(name, limit)
+    return _configured().history(name, limit)
 
 
 def diff(name: str, one: int | None = None, other: int | None = None) -> list[Change]:
     """Return the keys in which two versions differ; see `Params.diff`."""
-    with open_params() as params:
-        return params.diff(name, one, other)
+    return _configured().diff(name, one, other)
 
 
 def rollback(name: str, version: int | None = None, *, why: str = "") -> ParamsVersion:
     """Put an old version in force again, as a new version; see `Params.rollback`."""
-    with open_params() as params:
-        return params.rollback(name, version, why=why)
+    return _configured().rollback(name, version, why=why)
 
 
 def names() -> list[str]:
     """Return the names that are defined, sorted."""
-    with open_params() as params:
-        return params.names()
+    return _configured().names()
+
+
+_open: dict[tuple[Any, ...], Params] = {}
+_lock = threading.Lock()
+
+
+def _configured() -> Params:
+    """Return the store that the configuration names, opened once per process: to find its adapter takes 10 ms."""
+    # What a relative path means, and what a fork must not share, belong to the question.
+    key = (load_config(SETTINGS).text("params"), home(), Path.cwd(), os.getpid())
+    with _lock:
+        if key not in _open:
+            opened = open_params()
+            for (*_, owner), params in _open.items():
+                if owner == os.getpid():
+                    params.close()
+            _open.clear()
+            _open[key] = opened
+        return _open[key]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from exia._house.backends import BackendURL
 from exia._house.config import home
-from exia._house.files import write_durably
+from exia._house.files import replacing, sync_folder
 from exia.errors import BackendUnavailable, Damaged, ExiaError, ParamsChanged, ParamsNotFound
 from exia.params.port import Head, ParamStore, checked_name, digest_of
 from exia.params.watch import FolderWatch
@@ -33,30 +33,32 @@ class FileParams:
             return sorted(path.parent.name for path in self._root.glob("*/current"))
 
     def head(self, name: str) -> Head | None:
-        path = self._folder(name) / "current"
         with self._translated():
             try:
-                found = json.loads(path.read_bytes())
-                return Head(found["version"], found["digest"])
+                with (self._folder(name) / "current").open("rb") as file:
+                    return _head(file.readline(), self._folder(name))
             except FileNotFoundError:
                 return None
-            except (ValueError, KeyError, TypeError):
-                raise Damaged(f"{path} cannot be read", hint="restore it from a backup") from None
 
     def body(self, name: str, version: int) -> bytes:
         with self._translated():
-            try:
-                return self._path(name, version).read_bytes()
-            except FileNotFoundError:
-                raise ParamsNotFound(
-                    f"there is no version {version} of parameters {name!r}", hint=f"exia params history {name}"
-                ) from None
+            # A power loss may have taken the version's own name, and left the file under the other.
+            for path in (self._path(name, version), self._folder(name) / "current"):
+                try:
+                    first, _, body = path.read_bytes().partition(b"\n")
+                except FileNotFoundError:
+                    continue
+                if _head(first, path).version == version:
+                    return body
+        raise ParamsNotFound(
+            f"there is no version {version} of parameters {name!r}", hint=f"exia params history {name}"
+        )
 
     def publish(self, name: str, version: int, body: bytes) -> None:
         new = Head(version, digest_of(body))
         folder = self._folder(name)
         with self._translated():
-            folder.mkdir(parents=True, exist_ok=True)
+            self._make(folder)
             with self._alone(folder):
                 now = self.head(name)
                 if now == new:
@@ -66,9 +68,15 @@ class FileParams:
                         f"parameters {name!r} are at version {now.version if now else 0}: somebody changed them first",
                         hint=f"exia params diff {name}",
                     )
+                if now and not self._path(name, now.version).exists():
+                    os.link(folder / "current", self._path(name, now.version))
                 # What a writer left that was killed before it moved the pointer is replaced: nobody was told of it.
-                write_durably(self._path(name, version), body)
-                write_durably(folder / "current", json.dumps(new._asdict()).encode())
+                self._path(name, version).unlink(missing_ok=True)
+                with replacing(folder / "current") as file:
+                    file.write(json.dumps(new._asdict()).encode() + b"\n" + body)
+                    file.flush()
+                    # One file under two names: the bytes are synced once, and both names by one sync of the folder.
+                    os.link(file.name, self._path(name, version))
 
     def wait(self, name: str, seen: Head | None, timeout: float, stop: threading.Event) -> Head | None:
         end = time.monotonic() + timeout
@@ -94,6 +102,12 @@ class FileParams:
 
     def _path(self, name: str, version: int) -> Path:
         return self._folder(name) / f"v{version:08d}.json"
+
+    def _make(self, folder: Path) -> None:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in made:
+            sync_folder(path.parent)
 
     @contextmanager
     def _alone(self, folder: Path) -> Iterator[None]:
@@ -126,6 +140,14 @@ class FileParams:
             raise BackendUnavailable(
                 f"{exc.filename or self._root}: {exc.strerror or exc}", hint="is there space, and may you write?"
             ) from exc
+
+
+def _head(line: bytes, where: Path) -> Head:
+    try:
+        found = json.loads(line)
+        return Head(found["version"], found["digest"])
+    except (ValueError, KeyError, TypeError):
+        raise Damaged(f"{where} cannot be read", hint="restore it from a backup") from None
 
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from exia.params.version import ParamsVersion
 
 _log = logging.getLogger("exia")
 _ROUND = 10.0  # seconds after which the head is read anew, whatever the watch has said
+_CALM = 0.2  # seconds without a change after which the copy on this disk is written: never while a change waits
 _PAUSES = (0.1, 5.0)  # seconds between two tries while the store is down: first, longest
 
 
@@ -80,6 +81,7 @@ class Live:
         self._changed = threading.Condition(self._lock)
         self._stop = threading.Event()
         self._head: Head | None = None
+        self._unkept: ParamsVersion | None = None
         self._state: tuple[int, Snapshot] = (0, self._first())
         self.rejected: Rejected | None = None  #: The newest version, if it was refused.
         self._start()
@@ -166,18 +168,29 @@ class Live:
         pause = _PAUSES[0]
         while not self._stop.is_set():
             try:
-                head = self._params.store.wait(self.name, self._head, _ROUND, self._stop)
+                seen = self._head
+                head = self._params.store.wait(self.name, seen, _CALM if self._unkept else _ROUND, self._stop)
                 if self._stop.is_set():
-                    return
+                    break
+                if head == seen:
+                    self._keep()
                 if head is not None and (head != self._head or self.snapshot.stale):
                     self._take(head)
                 pause = _PAUSES[0]
             except ExiaError as exc:
                 if self._stop.is_set():
-                    return
+                    break
+                self._keep()
                 self._tell("unavailable", reason=str(exc))
                 self._stop.wait(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _PAUSES[1])
+        self._keep()
+
+    def _keep(self) -> None:
+        """Write the copy on this disk, if it is not the version in force."""
+        version, self._unkept = self._unkept, None
+        if version is not None:
+            self._last.write(version)
 
     def _take(self, head: Head) -> None:
         """Put the version that `head` names in force, or note why not; the targets get it all the same way."""
@@ -204,7 +217,7 @@ class Live:
             )
             self._tell("rejected", version=head.version, reason=str(exc))
             return
-        self._last.write(version)
+        self._unkept = version
         self._tell("changed", version=snapshot.version, who=snapshot.who, why=snapshot.why)
 
     def _hand(self, values: Mapping[str, Any], before: Mapping[str, Any]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from exia._house.errors import nearest
@@ -22,19 +24,17 @@ class Schema:
     """
 
     def __init__(self, document: Mapping[str, Any], model: Any = None) -> None:
-        from jsonschema import Draft202012Validator
-        from jsonschema.exceptions import SchemaError
-
         self.document = dict(document)
+        self.document.setdefault("additionalProperties", False)
         self.model = model
-        try:
-            Draft202012Validator.check_schema(self.document)
-        except SchemaError as exc:
-            raise BadInput(f"the schema is no JSON Schema: {exc.message}") from None
         if self.document.get("type") != "object":
             raise BadInput("the schema is not of an object", hint='{"type": "object", "properties": {...}}')
-        self.document.setdefault("additionalProperties", False)
-        self._validator = Draft202012Validator(self.document)
+        try:
+            self._validator = _validator(json.dumps(self.document, allow_nan=False))
+        except (TypeError, ValueError) as exc:
+            if isinstance(exc, BadInput):
+                raise
+            raise BadInput(f"the schema is no JSON: {exc}") from None
 
     @classmethod
     def of(cls, source: Any) -> Schema:
@@ -99,6 +99,20 @@ class Schema:
     def instance(self, values: Mapping[str, Any]) -> Any:
         """Return `values` as an object of the pydantic model, None if there is none."""
         return None if self.model is None else self.model.model_validate(dict(values))
+
+
+@lru_cache(maxsize=256)
+def _validator(text: str) -> Any:
+    """Return what asks the rules; a schema is checked once, not at each change of a value (1 ms)."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    document = json.loads(text)
+    try:
+        Draft202012Validator.check_schema(document)
+    except SchemaError as exc:
+        raise BadInput(f"the schema is no JSON Schema: {exc.message}") from None
+    return Draft202012Validator(document)
 
 
 def _problem(error: Any) -> dict[str, Any]:
