@@ -59,7 +59,7 @@ def save(name: str, file: Path, tags: tuple[str, ...], alias: str | None, why: s
     _print(info, as_json=as_json)
 
 
-@models.command(epilog="Example: exia models list --json")
+@models.command(epilog="Example: exia models show weights@champion")
 @click.argument("ref")
 @json_option
 def show(ref: str, as_json: bool) -> None:
@@ -69,7 +69,7 @@ def show(ref: str, as_json: bool) -> None:
     _print(info, as_json=as_json)
 
 
-@models.command(epilog="Example: exia models list")
+@models.command(epilog="Example: exia models verify weights@champion")
 @click.argument("ref")
 @json_option
 def verify(ref: str, as_json: bool) -> None:
@@ -80,7 +80,7 @@ def verify(ref: str, as_json: bool) -> None:
     print_record({"ref": info.ref, "digest": info.digest, "state": "ok"}, as_json=as_json)
 
 
-@models.command(epilog="Example: exia models list")
+@models.command(epilog="Example: exia models versions weights")
 @click.argument("name")
 @json_option
 def versions(name: str, as_json: bool) -> None:
@@ -93,7 +93,7 @@ def versions(name: str, as_json: bool) -> None:
     print_records(rows, _FACTS, as_json=as_json)
 
 
-@models.command(epilog="Example: exia models list")
+@models.command(epilog="Example: exia models alias weights champion 2 --why 'better on June'")
 @click.argument("name")
 @click.argument("alias_name", metavar="ALIAS")
 @click.argument("version")
@@ -106,7 +106,7 @@ def alias(name: str, alias_name: str, version: str, why: str, as_json: bool) -> 
     print_record(asdict(move), as_json=as_json)
 
 
-@models.command(epilog="Example: exia models list")
+@models.command(epilog="Example: exia models rollback weights")
 @click.argument("name")
 @click.argument("alias_name", metavar="[ALIAS]", default="champion")
 @click.option("--why", default="rollback", metavar="TEXT", help="The reason, kept with it.")
@@ -118,7 +118,7 @@ def rollback(name: str, alias_name: str, why: str, as_json: bool) -> None:
     print_record(asdict(move), as_json=as_json)
 
 
-@models.command(epilog="Example: exia models list")
+@models.command(epilog="Example: exia models history weights")
 @click.argument("name")
 @click.option("--alias", help="Only the moves of this alias.")
 @json_option
@@ -129,7 +129,7 @@ def history(name: str, alias: str | None, as_json: bool) -> None:
     print_records([asdict(m) for m in moves], _MOVES, as_json=as_json)
 
 
-@models.command(epilog="Example: exia models list")
+@models.command(epilog="Example: exia models diff weights@1 weights@2")
 @click.argument("one")
 @click.argument("other")
 @json_option
@@ -140,7 +140,7 @@ def diff(one: str, other: str, as_json: bool) -> None:
     print_records([d._asdict() for d in found], ["field", "one", "other"], as_json=as_json)
 
 
-@models.command(epilog="Example: exia models list")
+@models.command(epilog="Example: exia models export weights@2 weights-2.zip")
 @click.argument("ref")
 @click.argument("file", type=_file)
 @json_option
@@ -151,7 +151,7 @@ def export(ref: str, file: Path, as_json: bool) -> None:
     _print(info, as_json=as_json)
 
 
-@models.command("import", epilog="Example: exia models list")
+@models.command("import", epilog="Example: exia models import weights-2.zip")
 @click.argument("file", type=_file)
 @json_option
 def import_(file: Path, as_json: bool) -> None:
@@ -161,7 +161,7 @@ def import_(file: Path, as_json: bool) -> None:
     _print(info, as_json=as_json)
 
 
-@models.command(epilog="Example: exia models list")
+@models.command(epilog="Example: exia models remove weights@1 --yes")
 @click.argument("ref")
 @yes_option
 @no_input_option

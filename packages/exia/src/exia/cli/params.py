@@ -54,7 +54,7 @@ def define(name: str, schema: str, values: tuple[str, ...], why: str, as_json: b
     _print(version, as_json=as_json)
 
 
-@params.command(epilog="Example: exia params list --json")
+@params.command(epilog="Example: exia params get normal")
 @click.argument("name")
 @click.argument("key", required=False)
 @click.option("--version", "number", type=click.IntRange(1), help="An old version in place of the one in force.")
@@ -72,7 +72,7 @@ def get(name: str, key: str | None, number: int | None, as_json: bool) -> None:
     print(json_text(value) if as_json or not isinstance(value, str) else value)
 
 
-@params.command("set", epilog="Example: exia params list")
+@params.command("set", epilog="Example: exia params set normal mu=2 sigma=0.5 --why 'wider'")
 @click.argument("name")
 @click.argument("values", nargs=-1, required=True, metavar="KEY=VALUE...")
 @why_option
@@ -86,7 +86,7 @@ def set_(name: str, values: tuple[str, ...], why: str, expect: int | None, as_js
     _print(version, as_json=as_json)
 
 
-@params.command("apply", epilog="Example: exia params list")
+@params.command("apply", epilog="Example: exia params apply normal normal.toml")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 @why_option
@@ -99,7 +99,7 @@ def apply_(name: str, file: Path, why: str, expect: int | None, as_json: bool) -
     _print(version, as_json=as_json)
 
 
-@params.command(epilog="Example: exia params list")
+@params.command(epilog="Example: exia params diff normal")
 @click.argument("name")
 @click.argument("one", type=click.IntRange(1), required=False)
 @click.argument("other", type=click.IntRange(1), required=False)
@@ -111,7 +111,7 @@ def diff(name: str, one: int | None, other: int | None, as_json: bool) -> None:
     print_records([c._asdict() for c in found], ["key", "one", "other"], as_json=as_json)
 
 
-@params.command(epilog="Example: exia params list")
+@params.command(epilog="Example: exia params history normal")
 @click.argument("name")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
 @json_option
@@ -122,7 +122,7 @@ def history(name: str, limit: int, as_json: bool) -> None:
     print_records(rows, [*_MOVES, "values"], as_json=as_json)
 
 
-@params.command(epilog="Example: exia params list")
+@params.command(epilog="Example: exia params rollback normal 1")
 @click.argument("name")
 @click.argument("number", type=click.IntRange(1), required=False, metavar="[VERSION]")
 @why_option
@@ -134,7 +134,7 @@ def rollback(name: str, number: int | None, why: str, as_json: bool) -> None:
     _print(version, as_json=as_json)
 
 
-@params.command(epilog="Example: exia params list")
+@params.command(epilog="Example: exia params watch normal --count 1")
 @click.argument("name")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many versions; else Ctrl-C stops it.")
 @json_option
@@ -163,6 +163,8 @@ def _parsed(pairs: tuple[str, ...], schema: Schema) -> dict[str, Any]:
         kind = schema.document.get("properties", {}).get(key, {}).get("type")
         try:
             value = json.loads(text, parse_constant=_no_constant)
+        except BadInput:  # a ValueError too
+            raise
         except ValueError:
             value = text
         # A text that looks like a number stays text where text is wanted.

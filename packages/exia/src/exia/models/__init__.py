@@ -11,6 +11,7 @@ The functions here use the configured stores; `open_models` gives the same verbs
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Mapping
@@ -152,6 +153,9 @@ def _configured() -> Models:
             _close()
             _open[key] = opened
         return _open[key]
+
+
+atexit.register(close)
 
 
 def _close() -> None:
