@@ -171,10 +171,89 @@ def test_runs_are_filtered_by_name_and_status(command):
 def test_doctor_asks_the_store_and_the_loaders(command, monkeypatch, tmp_path):
     code, out, _ = command("doctor", "--json")
     assert code == 0
-    assert [row["name"] for row in json.loads(out)] == ["runs", "loaders"]
+    assert [row["name"] for row in json.loads(out)] == ["runs", "objects", "blobs", "params", "loaders"]
 
     (tmp_path / "text.db").write_text("no database at all, and long enough to be read as one" * 20)
     monkeypatch.setenv("EXIA_RUNS", f"sqlite:///{tmp_path / 'text.db'}")
     code, out, _ = command("doctor")
     assert code == 6
     assert "FAIL" in out
+
+
+def test_models_are_saved_compared_and_rolled_back(command, tmp_path):
+    for n in (1, 2):
+        (tmp_path / "w.json").write_text(json.dumps({"w": n}))
+        code, out, _ = command(
+            "models", "save", "weights", "w.json", "--alias", "champion", "--tag", "desk=a", "--json"
+        )
+        assert (code, json.loads(out)["ref"], json.loads(out)["tags"]) == (0, f"weights@{n}", {"desk": "a"})
+
+    code, out, _ = command("models", "diff", "weights@1", "weights@2", "--json")
+    assert {"field": "w", "one": 1, "other": 2} in json.loads(out)
+    code, out, _ = command("models", "rollback", "weights", "--json")
+    assert (code, json.loads(out)["version"]) == (0, 1)
+    code, out, _ = command("models", "list", "--json")
+    assert json.loads(out) == [{"name": "weights", "version": 2, "aliases": {"champion": 1}}]
+    code, out, _ = command("models", "verify", "weights@champion")
+    assert code == 0
+    assert "ok" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "hint"),
+    [
+        (("models", "show", "weigths"), 3, "did you mean 'weights'?"),
+        (("models", "show", "../weights"), 2, "begin with a letter"),
+        (("models", "remove", "weights@1", "--no-input"), 2, "--yes"),
+        (("models", "remove", "weights@1", "--yes"), 5, "exia models alias weights champion VERSION"),
+        (("models", "save", "weights", "w.pickle"), 2, "from Python"),
+        (("models", "save", "weights", "ghost.json"), 3, ""),
+        (("models", "import", "w.json"), 2, "exia models export"),
+        (("models", "trust"), 2, "exia models trust"),
+        (("params", "get", "ghost"), 3, "exia params define ghost"),
+        (("params", "set", "normal", "sigm=1"), 2, "did you mean 'sigma'?"),
+        (("params", "set", "normal", "sigma=x"), 2, "it takes"),
+        (("params", "set", "normal", "sigma"), 2, "window=20"),
+        (("params", "set", "normal", "sigma=NaN"), 2, "finite"),
+        (("params", "set", "normal", "mu=1", "mu=2"), 2, "leave one"),
+        (("params", "set", "normal", "mu=1", "--expect", "7"), 5, "exia params diff normal 7 1"),
+        (("params", "apply", "normal", "w.json"), 2, "it takes"),
+        (("params", "rollback", "normal"), 3, "exia params history normal"),
+    ],
+)
+def test_a_mistake_gets_one_line_a_hint_and_its_exit_code(command, tmp_path, words, code, hint):
+    import exia.models
+    import exia.params
+
+    (tmp_path / "w.json").write_text('{"w": 1}')
+    exia.models.save("weights", {"w": 1}, alias="champion")
+    exia.params.define("normal", "python:statistics:NormalDist")
+
+    found, out, err = command(*words)
+
+    assert (found, out) == (code, "")
+    assert err.startswith("error: ")
+    assert hint in err
+    assert err.count("\n") <= 2
+    assert exia.params.get("normal").version == 1
+    assert exia.models.info("weights").version == 1
+
+
+def test_parameters_are_set_applied_and_rolled_back(command, tmp_path):
+    command("params", "define", "normal", "python:statistics:NormalDist", "mu=1")
+    code, out, _ = command("params", "set", "normal", "mu=2", "sigma=0.5", "--why", "wider", "--json")
+    assert (code, json.loads(out)["values"]) == (0, {"mu": 2, "sigma": 0.5})
+    (tmp_path / "n.toml").write_text("mu = 3.0\n")
+
+    command("params", "apply", "normal", "n.toml")
+    assert command("params", "get", "normal", "sigma") == (0, "1.0\n", "")
+    code, out, _ = command("params", "diff", "normal", "--json")
+    assert json.loads(out) == [{"key": "mu", "one": 2, "other": 3.0}, {"key": "sigma", "one": 0.5, "other": 1.0}]
+    command("params", "rollback", "normal", "2")
+    code, out, _ = command("params", "history", "normal", "--json")
+    assert [(v["version"], v["why"]) for v in json.loads(out)][:2] == [
+        (4, "rollback to version 2"),
+        (3, "apply n.toml"),
+    ]
+    code, out, _ = command("params", "watch", "normal", "--count", "1", "--json")
+    assert (code, json.loads(out)["values"]) == (0, {"mu": 2, "sigma": 0.5})

@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
+import exia.models
+import exia.params
 from exia.cli import root
 
 README = Path(__file__).parent.parent / "README.md"
@@ -37,6 +39,7 @@ def test_the_readmes_python_runs(code, tmp_path):
     assert (done.stderr, done.returncode) == ("", 0)
 
 
+@pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(
     "line",
     [line[2:] for language, code in BLOCKS if language == "console" for line in code.splitlines() if "$ exia" in line],
@@ -47,6 +50,19 @@ def test_the_readmes_commands_run(line):
     assert (done.stderr, done.returncode) == ("", 0)
 
 
+@pytest.fixture
+def filled(tmp_path):
+    """What the examples speak of: two versions of a model, and of parameters."""
+    for n in (1, 2):
+        exia.models.save("weights", {"w": [0.1 * n, 0.9]}, alias="champion")
+    exia.models.export("weights@2", tmp_path / "weights-2.zip")
+    (tmp_path / "weights.json").write_text('{"w": [0.3, 0.7]}')
+    exia.params.define("normal", "python:statistics:NormalDist")
+    exia.params.set("normal", {"mu": 1.0})
+    (tmp_path / "normal.toml").write_text("mu = 3.0\n")
+
+
+@pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(("path", "command"), commands(root), ids=lambda v: " ".join(v) if isinstance(v, tuple) else "")
 def test_every_command_has_an_example_that_runs(path, command):
     assert command.epilog

@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
 
-from exia._house.backends import BackendURL
+from exia._house.backends import BackendURL, open_backend
 from exia._house.config import Config
 from exia._house.doctor import Check
+from exia.errors import BackendUnavailable
 
 
 def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
-    url = config.text("runs")
+    ports = ("runs", "objects", "blobs")
+    for port in (*ports, "params"):
+        _import(port, config.text(port))
     return [
-        Check("runs", str(BackendURL.parse(url)), lambda: _runs(url)),
+        *(Check(port, _shown(config, port), _ping(port, config.text(port))) for port in ports),
+        Check("params", _shown(config, "params"), lambda: _params(config.text("params"))),
         Check("loaders", "exia.loaders", _loaders),
     ]
 
 
-def _runs(url: str) -> str:
-    from exia.runs import open_runs
+def _import(port: str, url: str) -> None:
+    """Import an adapter's driver now: the time in which a server must answer is not for that."""
+    scheme = BackendURL.parse(url).scheme
+    for point in entry_points(group=f"exia.{port}", name=scheme):
+        with suppress(ImportError):  # its check will tell
+            point.load()
 
-    store = open_runs(url)
+
+def _shown(config: Config, port: str) -> str:
+    return str(BackendURL.parse(config.text(port)))
+
+
+def _ping(port: str, url: str) -> Callable[[], str]:
+    def ask() -> str:
+        store: Any = open_backend(port, url)
+        try:
+            return str(store.ping())
+        finally:
+            store.close()
+
+    return ask
+
+
+def _params(url: str) -> str:
+    from exia.params.last import describe_copies
+
+    copies = describe_copies()
+    told = f"; last good here: {copies}" if copies else ""
     try:
-        return store.ping()
-    finally:
-        store.close()
+        return _ping("params", url)() + told
+    except BackendUnavailable as exc:
+        raise BackendUnavailable(f"{exc}{told or '; no copy on this disk'}", hint=exc.hint) from exc
 
 
 def _loaders() -> str:

@@ -10,18 +10,29 @@
     ├── SwapRefused            1   a new version failed its check; the old one stays
     ├── WorkerDied             1   the process that an object lives in has ended
     ├── MethodFailed           1   a command called a method, and that raised
+    ├── Damaged                1   stored bytes are not those that were stored
     ├── PoolClosed             5   Conflict: the pool is closed, or was opened before a fork
     ├── PoolExists             5   Conflict: the name is taken
     ├── SwapUnderWay           5   Conflict: another swap is not decided yet
     ├── LeaseReturned          5   Conflict: the lease was given back before
     ├── RunClosed              5   Conflict: the run is closed
+    ├── ModelExists            5   Conflict: another model has this version
+    ├── ParamsChanged          5   Conflict: somebody else changed the parameters first
+    ├── NotTrusted             4   NotAllowed: no trusted key has signed the model
+    ├── InvalidParams          2   BadInput: a value breaks its schema
+    ├── SchemaMismatch         2   BadInput: a model is not what its schema says
     ├── ForeignLease           2   BadInput: the lease belongs to another pool
     ├── WrongArguments         2   BadInput, TypeError: a method does not take these
     ├── PoolNotFound           3   NotFound
     ├── RefNotFound            3   NotFound
     ├── MethodNotFound         3   NotFound, AttributeError
+    ├── ModelNotFound          3   NotFound
+    ├── BlobNotFound           3   NotFound
+    ├── ParamsNotFound         3   NotFound
     └── RunNotFound            3   NotFound
 """
+
+from collections.abc import Mapping, Sequence
 
 from exia._house.errors import (
     BackendUnavailable,
@@ -38,18 +49,26 @@ from exia._house.errors import LibraryError as ExiaError
 __all__ = [
     "BackendUnavailable",
     "BadInput",
+    "BlobNotFound",
     "ConfigError",
     "Conflict",
+    "Damaged",
     "ExiaError",
     "FactoryError",
     "ForeignLease",
+    "InvalidParams",
     "LeaseReturned",
     "LoadError",
     "MethodFailed",
     "MethodNotFound",
     "MissingExtra",
+    "ModelExists",
+    "ModelNotFound",
     "NotAllowed",
     "NotFound",
+    "NotTrusted",
+    "ParamsChanged",
+    "ParamsNotFound",
     "PoolBusy",
     "PoolClosed",
     "PoolExists",
@@ -58,6 +77,7 @@ __all__ = [
     "RefNotFound",
     "RunClosed",
     "RunNotFound",
+    "SchemaMismatch",
     "SwapRefused",
     "SwapUnderWay",
     "UnknownBackend",
@@ -124,6 +144,52 @@ class MethodNotFound(NotFound, AttributeError):
 
 class RunNotFound(NotFound):
     """No run has this id."""
+
+
+class ModelNotFound(NotFound):
+    """No model has this name, version or alias."""
+
+
+class BlobNotFound(NotFound):
+    """The store has no bytes of this digest."""
+
+
+class ParamsNotFound(NotFound):
+    """No parameters have this name, or no version of them this number."""
+
+
+class ModelExists(Conflict):
+    """Another model has this version already; versions never change."""
+
+
+class ParamsChanged(Conflict):
+    """Somebody else published a version in the meantime; nothing was written."""
+
+
+class NotTrusted(NotAllowed):
+    """No key that this machine trusts has signed the model; none of its bytes was parsed."""
+
+
+class Damaged(ExiaError):
+    """Stored bytes are not those that were stored."""
+
+
+class InvalidParams(BadInput):
+    """A value breaks the schema of the parameters; nothing was written.
+
+    Attributes
+    ----------
+    problems
+        One per broken rule: ``{"field": "window", "rule": "minimum 1", "value": 0}``.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[Mapping[str, object]] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = [dict(p) for p in problems]
+
+
+class SchemaMismatch(BadInput):
+    """The model is not what its schema says."""
 
 
 class SwapRefused(ExiaError):

@@ -2,4 +2,12 @@
 
 from exia._house.config import Setting
 
-SETTINGS: tuple[Setting, ...] = (Setting("runs", "sqlite://", "Where the records of runs are kept.", url=True),)
+SETTINGS: tuple[Setting, ...] = (
+    Setting("runs", "sqlite://", "Where the records of runs are kept.", url=True),
+    Setting("objects", "file://", "Where the catalogue of models is kept.", url=True),
+    Setting("blobs", "file://", "Where the bytes of models are kept.", url=True),
+    Setting("params", "file://", "Where parameters are kept.", url=True),
+    Setting("signing_key", "", "PEM file of the Ed25519 key that signs models; one in the home by default."),
+    Setting("trusted_keys", "", "Folder of the public keys whose models load; one in the home by default."),
+    Setting("unpickle", "", "What a model in the format pickle may name: module:name, parted by blanks. Empty: none."),
+)

@@ -9,6 +9,8 @@ from exia.settings import SETTINGS
 COMMANDS: dict[str, str] = {
     "call": "exia.cli.call:call",
     "methods": "exia.cli.methods:methods",
+    "models": "exia.cli.models:models",
+    "params": "exia.cli.params:params",
     "runs": "exia.cli.runs:runs",
     "serve": "exia.cli.serve:serve",
     "top": "exia.cli.top:top",
