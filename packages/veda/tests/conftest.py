@@ -46,6 +46,8 @@ default = "small:Small"
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "minio: needs an S3 server, named by VEDA_TEST_MINIO_URL")
+    config.addinivalue_line("markers", "clickhouse: needs a ClickHouse server, named by VEDA_TEST_CLICKHOUSE_URL")
+    config.addinivalue_line("markers", "chdb: needs chdb, a current ClickHouse engine")
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +57,8 @@ def home(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("VEDA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    # A folder below it is the user's own, so that what lies there needs no signature.
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "home"
 
@@ -99,3 +103,13 @@ def minio_url():
         server.make_bucket(bucket)
     head, mark, query = url.partition("?")
     return f"{head.rstrip('/')}/{uuid.uuid4().hex}{mark}{query}"
+
+
+@pytest.fixture
+def clickhouse_url():
+    """Give the URL of empty tables on a real ClickHouse server."""
+    url = os.environ.get("VEDA_TEST_CLICKHOUSE_URL")
+    if not url:
+        pytest.skip("set VEDA_TEST_CLICKHOUSE_URL to clickhouse://user:password@host:port/database")
+    pytest.importorskip("clickhouse_driver", reason="pip install 'jiyuan-veda[clickhouse]'")
+    return f"{url}?tables=t{uuid.uuid4().hex}"

@@ -11,9 +11,11 @@ from veda.testing.registry import MOMENTUM
 
 
 class TestRegistry(RegistryContract):
-    @pytest.fixture(params=["sqlite"])
+    @pytest.fixture(params=["sqlite", pytest.param("clickhouse", marks=pytest.mark.clickhouse)])
     def registry(self, request, tmp_path):
-        with open_registry(f"sqlite:{tmp_path}/folder/registry.db") as registry:
+        embedded = request.param == "sqlite"
+        url = f"sqlite:{tmp_path}/folder/registry.db" if embedded else request.getfixturevalue("clickhouse_url")
+        with open_registry(url) as registry:
             yield registry
 
 

@@ -7,6 +7,8 @@
     ├── Damaged                    stored bytes are not what their digest says
     ├── BadInput               2
     │   └── MissingRequirement     a package needs a distribution that is not installed; also ImportError
+    ├── NotAllowed             4
+    │   └── Untrusted              nobody whom you trust has signed it
     └── Conflict               5
         └── ReleaseExists          the name and version belong to other content
 """
@@ -38,6 +40,7 @@ __all__ = [
     "NotFound",
     "ReleaseExists",
     "UnknownBackend",
+    "Untrusted",
     "VedaError",
 ]
 
@@ -75,3 +78,7 @@ class ReleaseExists(Conflict):
             hint="raise the version in veda.toml and pack again",
         )
         self.name, self.version, self.digest = name, version, digest
+
+
+class Untrusted(NotAllowed):
+    """Nobody whom you trust has signed it, or what was signed is not what came."""

@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from veda._house.progress import Progress, no_progress
-from veda.errors import ArchiveRefused, Damaged, NotFound, ReleaseExists
+from veda.channels import read_channel
+from veda.claims import Claim, read_manifest, release_of, versions, yanked_in
+from veda.errors import ArchiveRefused, Damaged, NotFound, ReleaseExists, Untrusted
 from veda.installed import find_archive, install, installed_manifest, tree_path
-from veda.manifest import Chunk, Manifest
+from veda.keys import check_release, must_be_signed
+from veda.manifest import Chunk
 from veda.names import Ref
 from veda.package import contents
-from veda.publish import Claim, release_of
 from veda.registry import Registry, Release, open_registry
 from veda.resolve import choose, tagged_version
 from veda.settings import home as home_folder
@@ -26,7 +28,13 @@ _WORKERS = 4
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull did: the release, where its tree is, and how many chunks and bytes travelled."""
+    """What a pull did: the release, where its tree is, and how many chunks and bytes travelled.
+
+    Parameters
+    ----------
+    signed_by
+        Who signed it, as trusted here; empty where no signature was asked for.
+    """
 
     name: str
     version: str
@@ -34,12 +42,14 @@ class Pulled:
     path: Path
     chunks_fetched: int
     bytes_fetched: int
+    signed_by: str = ""
 
 
 def pull(
     ref: str,
     from_: str | None = None,
     *,
+    channel: str | None = None,
     registry: str | None = None,
     home: Path | str | None = None,
     progress: Progress = no_progress,
@@ -53,6 +63,8 @@ def pull(
         up in the registry, everything else in the store.
     from_
         URL of the store, by default the configured one.
+    channel
+        Take the release that this signed channel of the store names.
     registry, home
         Where the release is registered and installed.
     progress
@@ -62,6 +74,8 @@ def pull(
     ------
     NotFound
         If the store has no such release.
+    Untrusted
+        If the store is not a folder of the user's own and nobody trusted has signed the release.
     ReleaseExists
         If the version is registered here with other content; nothing is fetched.
     ArchiveRefused, Damaged
@@ -69,22 +83,28 @@ def pull(
     """
     wanted = Ref.parse(ref)
     with open_store(from_, home=home) as store, open_registry(registry, home=home) as catalogue:
-        version, claim = _claim(wanted, store, catalogue)
+        if channel:
+            version, claim = _in_channel(wanted, store, channel, from_, home)
+        else:
+            version, claim = _claim(wanted, store, catalogue)
         for release in catalogue.releases(wanted.name):
             if release.version == version and release.digest != claim.digest:
                 raise ReleaseExists(release.name, version, release.digest)
         manifest = installed_manifest(claim.digest, home)
         fetched: list[Chunk] = []
+        signed_by = ""
         if manifest is None:
-            manifest = Manifest.from_bytes(store.get_blob(claim.manifest))
-            if (manifest.name, manifest.version, manifest.digest) != (wanted.name, version, claim.digest):
-                raise ArchiveRefused("manifest-disagrees", f"the store gave something else for {wanted.name}@{version}")
+            if must_be_signed(store, home):
+                signed_by = check_release(store, claim.manifest, f"{wanted.name}@{version}", home=home).name
+            manifest = read_manifest(store, wanted.name, version, claim)
             stored = _fetch(store, manifest.chunks, _cache(store, home), fetched)
             install(manifest, contents(manifest, stored, progress), home)
-        catalogue.publish(release_of(manifest))
+        elif (manifest.name, manifest.version) != (wanted.name, version):
+            raise ArchiveRefused("manifest-disagrees", f"the store gave {manifest.stem} for {wanted.name}@{version}")
+        catalogue.publish(release_of(manifest, claim.published_at))
     path = tree_path(manifest.digest, home)
     total = sum(c.size for c in fetched)
-    return Pulled(manifest.name, manifest.version, manifest.digest, path, len(fetched), total)
+    return Pulled(manifest.name, manifest.version, manifest.digest, path, len(fetched), total, signed_by)
 
 
 def ensure_installed(release: Release, *, registry: str | None = None, home: Path | str | None = None) -> Path:
@@ -107,16 +127,30 @@ def ensure_installed(release: Release, *, registry: str | None = None, home: Pat
 def _claim(ref: Ref, store: Store, registry: Registry) -> tuple[str, Claim]:
     if ref.tag:
         ref = Ref(ref.name, version=tagged_version(ref, registry))
-    versions = [v for v in store.versions(ref.name) if _is_version(v)]
+    known = versions(store, ref.name)
     if ref.digest:
-        for version in versions:
+        for version in known:
             claim = Claim.parse(store.get_claim(ref.name, version))
             if claim.digest.startswith(ref.digest):
                 return version, claim
-    elif (chosen := choose(ref, versions)) is not None:
+    elif (chosen := choose(ref, known, yanked_in(store, ref.name) if known and not ref.version else {})) is not None:
         return chosen, Claim.parse(store.get_claim(ref.name, chosen))
-    known = ", ".join(sorted(versions, key=Version)[-5:]) or "none"
-    raise NotFound(f"the store has no {ref}; its versions of {ref.name}: {known}", hint=f"veda push {ref.name}")
+    shown = ", ".join(sorted(known, key=Version)[-5:]) or "none"
+    raise NotFound(f"the store has no {ref}; its versions of {ref.name}: {shown}", hint=f"veda push {ref.name}")
+
+
+def _in_channel(ref: Ref, store: Store, channel: str, url: str | None, home: Path | str | None) -> tuple[str, Claim]:
+    found = read_channel(channel, store, url, home=home).releases.get(ref.name)
+    fits = found and (
+        found.digest.startswith(ref.digest) if ref.digest else not ref.tag and choose(ref, [found.version])
+    )
+    if found is None or not fits:
+        has = f"it has {ref.name}@{found.version}" if found else f"it has no {ref.name}"
+        raise NotFound(f"channel {channel} has no {ref}; {has}", hint=f"veda channel show {channel}")
+    claim = Claim.parse(store.get_claim(ref.name, found.version))
+    if (claim.digest, claim.manifest) != (found.digest, found.manifest):
+        raise Untrusted(f"{ref.name}@{found.version} in the store is not what channel {channel} names")
+    return found.version, claim
 
 
 def _fetch(store: Store, chunks: Sequence[Chunk], cache: Store | None, fetched: list[Chunk]) -> Iterator[bytes]:
@@ -128,7 +162,7 @@ def _fetch(store: Store, chunks: Sequence[Chunk], cache: Store | None, fetched: 
                 return cache.get_blob(chunk.sha256), False
             except Damaged:
                 pass
-        data = store.get_blob(chunk.sha256)
+        data = store.get_blob(chunk.sha256, chunk.size)
         if cache is not None:
             cache.put_blob(data)
         return data, True
@@ -143,11 +177,3 @@ def _fetch(store: Store, chunks: Sequence[Chunk], cache: Store | None, fetched: 
 
 def _cache(store: Store, home: Path | str | None) -> Store | None:
     return open_store(f"file:{(home_folder(home) / 'cache').absolute()}") if store.remote else None
-
-
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True

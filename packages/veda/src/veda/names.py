@@ -38,6 +38,15 @@ def normalise_version(text: str) -> str:
         raise BadInput(f"{text!r} is not a version", hint="write it as PEP 440 says, such as 1.2.0 or 2.0rc1") from None
 
 
+def is_version(text: str) -> bool:
+    """Tell whether `text` is a version."""
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
 def normalise_tag(text: str) -> str:
     """Return a tag; raise `BadInput` if it is none or could be taken for a version."""
     try:

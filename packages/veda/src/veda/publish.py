@@ -2,52 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from veda._house.ids import uuid7
 from veda._house.progress import Progress, no_progress
 from veda.chunks import unpack_chunk
-from veda.errors import ArchiveRefused, NotFound, ReleaseExists
+from veda.claims import Claim, release_of
+from veda.errors import NotFound, ReleaseExists
 from veda.installed import find_archive, remember_archive
-from veda.manifest import Chunk, Manifest, canonical_json
+from veda.keys import is_own, owner, sign_release, signing_key
+from veda.manifest import Chunk, Manifest
 from veda.names import Ref, normalise_tag
+from veda.outbox import Outbox
 from veda.package import SUFFIX, Package, open_package
 from veda.registry import Release, open_registry
+from veda.remote import announce_waiting
 from veda.resolve import find_release
+from veda.settings import index_url, store_url
 from veda.store import Store, open_store
 
 _WORKERS = 4
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What a store knows of a version: the identity of its content and the blob of its manifest."""
-
-    digest: str
-    manifest: str
-
-    @classmethod
-    def parse(cls, data: bytes) -> Claim:
-        """Parse a claim; raise `ArchiveRefused` if it is none."""
-        try:
-            facts = json.loads(data)
-            claim = cls(facts["digest"], facts["manifest"])
-            valid = claim.digest.startswith("sha256:") and len(bytes.fromhex(claim.digest[7:] + claim.manifest)) == 64
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            valid = False
-        if not valid:
-            raise ArchiveRefused("claim-damaged", "the store's entry of this version cannot be read")
-        return claim
-
-
-@dataclass(frozen=True)
 class Pushed:
-    """What a push did: the release, and how many chunks and bytes travelled out of how many."""
+    """What a push did: the release, and how many chunks and bytes travelled out of how many.
+
+    Parameters
+    ----------
+    bytes_sent, bytes
+        Those of the chunks; the manifest comes to them.
+    signed_by
+        Fingerprint of the key that signed; empty where a folder of the user's own needs no signature.
+    announced
+        Whether the team's index knows it: None if there is none, False if it will be told later.
+    """
 
     name: str
     version: str
@@ -56,6 +47,8 @@ class Pushed:
     chunks: int
     bytes_sent: int
     bytes: int
+    signed_by: str = ""
+    announced: bool | None = None
 
 
 def register(
@@ -96,9 +89,9 @@ def push(
 ) -> Pushed:
     """Push a package, given as a file or as the reference of a registered release, to a store.
 
-    Chunks that the store lacks go first, then the manifest, then the claim of the version: a
-    reader sees the release whole or not at all, and a push that was cut off is completed by the
-    next.
+    Chunks that the store lacks go first, then the manifest and its signature, then the claim of the
+    version: a reader sees the release whole or not at all, and a push that was cut off is completed
+    by the next. Where a team has an index it is told last, and again until it has heard.
 
     Parameters
     ----------
@@ -120,21 +113,30 @@ def push(
     """
     source = _source(package, registry, home)
     manifest = source.manifest
+    shown = str(store_url(to, home))
     with open_store(to, home=home) as store:
         _refuse_taken(store, manifest)
         sent = _send(store, source, progress)
         blob = store.put_blob(manifest.to_bytes())
-        claim = {"digest": manifest.digest, "manifest": blob, "nonce": uuid7(), "published_at": _now()}
-        standing = Claim.parse(store.claim(manifest.name, manifest.version, canonical_json(claim)))
+        key = signing_key(home, make=not is_own(store, home))
+        if key:
+            sign_release(store, blob, key)
+        if index_url() is None:
+            standing = _claim(store, manifest, blob)
+        else:
+            with Outbox(home) as outbox:
+                row = outbox.intend(release_of(manifest), shown)
+                standing = _claim(store, manifest, blob)
+                if standing.digest == manifest.digest:
+                    outbox.due(release_of(manifest, standing.published_at), shown)
+                else:
+                    outbox.drop(row)
     if standing.digest != manifest.digest:
         raise ReleaseExists(manifest.name, manifest.version, standing.digest)
     counts = (len(sent), len(manifest.chunks), sum(c.size for c in sent), sum(c.size for c in manifest.chunks))
-    return Pushed(manifest.name, manifest.version, manifest.digest, *counts)
-
-
-def release_of(manifest: Manifest) -> Release:
-    """Return what a registry keeps of a manifest."""
-    return Release(manifest.name, manifest.version, manifest.digest, manifest.description())
+    signed = key.public.fingerprint if key else ""
+    announced = announce_waiting(to, home=home)
+    return Pushed(manifest.name, manifest.version, manifest.digest, *counts, signed, announced)
 
 
 def is_file_name(text: str) -> bool:
@@ -158,6 +160,11 @@ def _source(package: Package | str | os.PathLike[str], registry: str | None, hom
                 )
             package = found
     return package
+
+
+def _claim(store: Store, manifest: Manifest, blob: str) -> Claim:
+    made = Claim(manifest.digest, blob, owner()).to_bytes()
+    return Claim.parse(store.claim(manifest.name, manifest.version, made))
 
 
 def _refuse_taken(store: Store, manifest: Manifest) -> None:
@@ -190,7 +197,3 @@ def _send(store: Store, package: Package, progress: Progress) -> list[Chunk]:
                 done += chunk.size
                 progress(done, total)
     return sent
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -28,7 +28,11 @@ def find_release(ref: Ref, registry: Registry) -> Release:
         if found:
             return found[-1]
     else:
-        chosen = choose(ref, (r.version for r in releases))
+        yanked = registry.yanked(ref.name)
+        chosen = choose(ref, (r.version for r in releases), yanked)
+        if chosen is None and (back := choose(ref, yanked)) is not None:
+            reason = f": {yanked[back]}" if yanked[back] else ""
+            raise NotFound(f"all that fits {ref} is yanked{reason}", hint=f"name one exactly: {ref.name}@{back}")
         if chosen is not None:
             return next(r for r in releases if r.version == chosen)
     raise _missing(ref, [r.version for r in releases])
@@ -43,14 +47,16 @@ def tagged_version(ref: Ref, registry: Registry) -> str:
     return tags[ref.tag]
 
 
-def choose(ref: Ref, versions: Iterable[str]) -> str | None:
+def choose(ref: Ref, versions: Iterable[str], yanked: Mapping[str, str] | None = None) -> str | None:
     """Return the newest of `versions` that fits, or None.
 
-    A pre-release is chosen only where `ref` asks for it, or where there is nothing else.
+    A pre-release is chosen only where `ref` asks for it, or where there is nothing else; one of
+    `yanked` only where `ref` names it exactly.
     """
     known = sorted(versions, key=Version)
     if ref.version:
         return ref.version if ref.version in known else None
+    known = [v for v in known if v not in (yanked or {})]
     return max(SpecifierSet(ref.specifier or "").filter(known), key=Version, default=None)
 
 

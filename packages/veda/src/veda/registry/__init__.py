@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from veda._house.backends import open_backend
-from veda.registry.port import Registry, Release
+from veda.registry.port import Event, Query, Registry, Release
 from veda.settings import registry_url
 
-__all__ = ["Registry", "Release", "open_registry"]
+__all__ = ["Event", "Query", "Registry", "Release", "open_registry"]
 
 
 def open_registry(url: str | None = None, *, home: Path | str | None = None) -> Registry:

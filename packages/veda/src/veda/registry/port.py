@@ -1,11 +1,17 @@
-"""The registry port: a catalogue of releases, and tags that move between them."""
+"""The registry port: a catalogue of releases, and what happened to them as events that are only ever appended."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
+from uuid import UUID, uuid5
+
+from veda._house.ids import uuid7
+
+_PUBLISHED = UUID("6f0f7a52-0d5d-5c1c-9b2d-7b6a0f2d6a41")  # the space of `published` events, fixed for ever
 
 
 @dataclass(frozen=True)
@@ -20,15 +26,85 @@ class Release:
         Identity of its content, ``sha256:...``.
     facts
         The manifest without its lists of files and chunks.
+    published_at
+        When it was published, ISO 8601 in UTC; empty where nobody says.
     """
 
     name: str
     version: str
     digest: str
     facts: Mapping[str, Any] = field(hash=False)
+    published_at: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a release; what is true now follows from all events.
+
+    Parameters
+    ----------
+    kind
+        ``published``, ``updated``, ``tagged``, ``yanked``, ``unyanked``, ``promoted``, ``deployed``,
+        ``downloaded`` or a word of your own.
+    name, version
+        The release.
+    subject
+        What it happened with: the tag, the channel, the host.
+    by
+        Who did it.
+    data
+        More facts, such as the reason of a yank.
+    id
+        Made by whoever appends the event, so that a retry appends it once.
+    at
+        When, ISO 8601 in UTC.
+    """
+
+    kind: str
+    name: str
+    version: str
+    subject: str = ""
+    by: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    id: str = field(default_factory=uuid7)
+    at: str = field(default_factory=lambda: now())
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a search asks for; a release fits if all that is given fits.
+
+    Parameters
+    ----------
+    text
+        Words of the name, summary, methods, parameters, authors or requirements; all must occur.
+    name
+        A name, with ``*`` for any characters.
+    method, parameter, author
+        What an entry point offers, what its constructor takes, who wrote it.
+    uses
+        A distribution or a package that it requires.
+    tag
+        A tag that points to it now.
+    since, until
+        First and last day of publication, ISO 8601, both included.
+    limit
+        How many releases at most; every version counts where `name` has no ``*``, else the last of each package.
+    """
+
+    text: str = ""
+    name: str = ""
+    method: str = ""
+    parameter: str = ""
+    author: str = ""
+    uses: str = ""
+    tag: str = ""
+    since: str = ""
+    until: str = ""
+    limit: int = 50
 
 
 class Registry(Protocol):
@@ -52,6 +128,18 @@ class Registry(Protocol):
     def tags(self, name: str) -> Mapping[str, str]:
         """Return where each tag of a package points, sorted by tag."""
 
+    def append(self, event: Event) -> None:
+        """Add `event`; again with the same id changes nothing; raise `NotFound` if there is no such release."""
+
+    def events(self, name: str | None = None, kind: str | None = None) -> list[Event]:
+        """Return events in the order of their times, each id once; `published` events are among them."""
+
+    def yanked(self, name: str) -> Mapping[str, str]:
+        """Return the versions of a package that are yanked now, each with the reason."""
+
+    def search(self, query: Query) -> list[Release]:
+        """Return releases that fit `query`, the best or the latest first, of each package the last that fits."""
+
     def close(self) -> None:
         """Let go of the backend; the registry cannot be used afterwards."""
 
@@ -60,3 +148,15 @@ class Registry(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def published(release: Release) -> Event:
+    """Return the event of a publication; its id follows from the release, so that all who announce it say the same."""
+    id = str(uuid5(_PUBLISHED, f"{release.name}@{release.version}@{release.digest}"))
+    at = release.published_at or now()
+    return Event("published", release.name, release.version, data={"digest": release.digest}, id=id, at=at)
+
+
+def now() -> str:
+    """Return the time, ISO 8601 in UTC with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import os
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Self
 
 from veda._house.backends import BackendURL
 from veda._house.files import sync_folder, write_durably
-from veda.errors import BackendUnavailable, Damaged, NotFound
+from veda.errors import BackendUnavailable, BadInput, Damaged, NotFound
 from veda.settings import home
-from veda.store.port import Store
+from veda.store.port import MAX_OBJECT, Entry, Store
+from veda.tree import locked
 
 
 class FileStore:
@@ -46,13 +48,15 @@ class FileStore:
                 write_durably(path, data)
         return digest
 
-    def get_blob(self, digest: str) -> bytes:
+    def get_blob(self, digest: str, limit: int | None = None) -> bytes:
         """Read a blob and compare it with its name."""
         with self._translated():
             try:
-                data = self._blob(digest).read_bytes()
+                data = _read(self._blob(digest), limit)
             except FileNotFoundError:
                 raise NotFound(f"the store has no blob {digest[:12]}...", hint="push the package again") from None
+        if limit is not None and len(data) > limit:
+            raise Damaged(f"blob {digest[:12]}... in {self._root} has more than the {limit} bytes it may have")
         if hashlib.sha256(data).hexdigest() != digest:
             raise Damaged(
                 f"blob {digest[:12]}... in {self._root} is damaged", hint=f"rm {self._blob(digest)}, then push it again"
@@ -79,15 +83,61 @@ class FileStore:
         """Read a claim."""
         with self._translated():
             try:
-                return (self._root / "versions" / name / version).read_bytes()
+                return _read(self._root / "versions" / name / version, MAX_OBJECT)
             except FileNotFoundError:
                 raise NotFound(f"{name}@{version} is not in the store {self._root}", hint="veda push it") from None
 
-    def versions(self, name: str) -> list[str]:
+    def versions(self, name: str) -> builtins.list[str]:
         """List the claims of a package."""
         with self._translated():
             folder = self._root / "versions" / name
             return [p.name for p in folder.iterdir() if not p.name.startswith(".")] if folder.is_dir() else []
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Read a file; its mark is the digest of its bytes."""
+        with self._translated():
+            try:
+                data = _read(self._at(key), MAX_OBJECT)
+            except (FileNotFoundError, IsADirectoryError):
+                raise NotFound(f"{key} is not in the store {self._root}") from None
+        if len(data) > MAX_OBJECT:
+            raise Damaged(f"{key} in {self._root} is larger than {MAX_OBJECT} bytes")
+        return data, hashlib.sha256(data).hexdigest()
+
+    def replace(self, key: str, data: bytes, mark: str | None) -> bool:
+        """Compare and write below a lock of the kernel, which ends with the process."""
+        path = self._at(key)
+        with self._translated():
+            _make_folder(path.parent)
+            with locked(path.with_name(f".{path.name}.lock")):
+                try:
+                    there: str | None = hashlib.sha256(path.read_bytes()).hexdigest()
+                except FileNotFoundError:
+                    there = None
+                if there != mark:
+                    return False
+                write_durably(path, data)
+        return True
+
+    def list(self, prefix: str) -> builtins.list[Entry]:
+        """Walk the folder."""
+        found = []
+        with self._translated():
+            for folder, _, names in os.walk(self._at(prefix)):
+                for name in names:
+                    if not name.startswith("."):
+                        info = (path := Path(folder) / name).stat()
+                        key = path.relative_to(self._root).as_posix()
+                        found.append(Entry(key, info.st_size, info.st_mtime))
+        return sorted(found, key=lambda e: e.key)
+
+    def remove(self, key: str) -> None:
+        """Unlink the file."""
+        with self._translated():
+            path = self._at(key)
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                sync_folder(path.parent)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -99,6 +149,17 @@ class FileStore:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def folder(self) -> Path:
+        """Where the store is."""
+        return self._root
+
+    def _at(self, key: str) -> Path:
+        parts = key.rstrip("/").split("/")
+        if any(part in ("", "..") or part.startswith(".") for part in parts):
+            raise BadInput(f"{key!r} is no key of a store")
+        return self._root.joinpath(*parts)
 
     def _blob(self, digest: str) -> Path:
         return self._root / "blobs" / "sha256" / digest[:2] / digest
@@ -113,6 +174,12 @@ class FileStore:
             raise BackendUnavailable(
                 f"file store {self._root}: {exc.strerror or exc}", hint="veda doctor, or set VEDA_STORE"
             ) from exc
+
+
+def _read(path: Path, limit: int | None) -> bytes:
+    """Read a file, but of one that is larger than `limit` bytes only one byte more."""
+    with path.open("rb") as file:
+        return file.read() if limit is None else file.read(limit + 1)
 
 
 def _make_folder(folder: Path) -> None:

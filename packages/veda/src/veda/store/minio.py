@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import urllib3  # type: ignore[import-not-found, unused-ignore]
 from minio import Minio  # type: ignore[import-not-found, unused-ignore]
@@ -17,7 +19,7 @@ from minio.error import MinioException, S3Error  # type: ignore[import-not-found
 from veda._house.backends import BackendURL
 from veda._house.ids import uuid7
 from veda.errors import BackendUnavailable, BadInput, Damaged, NotAllowed, NotFound
-from veda.store.port import Store
+from veda.store.port import MAX_OBJECT, Entry, Store
 
 _MISSING = ("NoSuchKey", "NoSuchObject")
 _FORBIDDEN = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidAccessKey")
@@ -26,8 +28,9 @@ _FORBIDDEN = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "In
 class MinioStore:
     """The layout of the ``file`` store as objects; a claim is a PUT that the server lets one writer win.
 
-    The server has 1 s to take a connection and 1 s for its first answer; afterwards an answer
-    may take the ``timeout`` of the URL's query, 30 s by default.
+    The server has 1 s to take a connection and 1 s for its first answer; afterwards it may be silent
+    for the ``timeout`` of the URL's query, 30 s by default, and once that time is over it must have
+    sent ``min_rate`` bytes a second, 4096 by default: a server that trickles must not hold a pull up.
     """
 
     remote = True
@@ -40,7 +43,8 @@ class MinioStore:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._claims_proved = False
-        wait = _seconds(url)
+        self._wait = wait = _number(url, "timeout", 30)
+        self._rate = _number(url, "min_rate", 4096)
         self._http = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=1.0, read=1.0), retries=False, maxsize=8, cert_reqs="CERT_REQUIRED"
         )
@@ -88,39 +92,62 @@ class MinioStore:
                 self._s3.put_object(self._bucket, self._blob(digest), BytesIO(data), len(data))
         return digest
 
-    def get_blob(self, digest: str) -> bytes:
+    def get_blob(self, digest: str, limit: int | None = None) -> bytes:
         """Read an object and compare it with its name."""
-        data = self._get(self._blob(digest), f"blob {digest[:12]}...")
+        data, _ = self._get(self._blob(digest), f"blob {digest[:12]}...", limit)
         if hashlib.sha256(data).hexdigest() != digest:
             raise Damaged(f"blob {digest[:12]}... in {self._shown} is damaged", hint="delete it, then push it again")
         return data
 
     def claim(self, name: str, version: str, data: bytes) -> bytes:
         """PUT with ``If-None-Match: *``; refuse a server that ignores it, because two writers could then win."""
-        if not self._claims_proved:
-            probe = f"{self._prefix}probes/{uuid7()}"
-            self._create(probe, b"1")
-            if self._create(probe, b"2"):
-                raise NotAllowed(
-                    f"{self._shown} does not keep a version to its first writer (it ignores If-None-Match)",
-                    hint="use an S3 server with conditional writes, such as SeaweedFS 4.17 or newer",
-                )
-            with self._translated():
-                self._s3.remove_object(self._bucket, probe)
-            self._claims_proved = True
-        self._create(self._claim(name, version), data)
+        self._prove()
+        self._write(self._claim(name, version), data, {"If-None-Match": "*"})
         return self.get_claim(name, version)
 
     def get_claim(self, name: str, version: str) -> bytes:
         """Read a claim."""
-        return self._get(self._claim(name, version), f"{name}@{version}")
+        return self._get(self._claim(name, version), f"{name}@{version}", MAX_OBJECT)[0]
 
-    def versions(self, name: str) -> list[str]:
+    def versions(self, name: str) -> builtins.list[str]:
         """List the claims of a package."""
         start = f"{self._prefix}versions/{name}/"
         with self._translated():
             found = self._s3.list_objects(self._bucket, prefix=start, recursive=True)
             return [str(o.object_name).removeprefix(start) for o in found]
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Read an object; its mark is its ETag."""
+        data, mark = self._get(f"{self._prefix}{key}", key, MAX_OBJECT)
+        if len(data) > MAX_OBJECT:
+            raise Damaged(f"{key} in {self._shown} is larger than {MAX_OBJECT} bytes")
+        return data, mark
+
+    def replace(self, key: str, data: bytes, mark: str | None) -> bool:
+        """PUT with ``If-Match`` or ``If-None-Match``."""
+        self._prove()
+        return self._write(f"{self._prefix}{key}", data, {"If-None-Match": "*"} if mark is None else {"If-Match": mark})
+
+    def list(self, prefix: str) -> builtins.list[Entry]:
+        """Ask for the listing, page after page."""
+        with self._translated():
+            found = self._s3.list_objects(self._bucket, prefix=f"{self._prefix}{prefix}", recursive=True)
+            return sorted(
+                (
+                    Entry(
+                        str(o.object_name).removeprefix(self._prefix),
+                        int(o.size or 0),
+                        o.last_modified.timestamp() if o.last_modified else 0.0,
+                    )
+                    for o in found
+                ),
+                key=lambda e: e.key,
+            )
+
+    def remove(self, key: str) -> None:
+        """DELETE the object."""
+        with self._translated():
+            self._s3.remove_object(self._bucket, f"{self._prefix}{key}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -134,13 +161,31 @@ class MinioStore:
     ) -> None:
         self.close()
 
-    def _create(self, key: str, data: bytes) -> bool:
-        """Write an object if there is none; tell whether this call did."""
+    def _prove(self) -> None:
+        """Refuse a server that ignores conditions, because two writers could then win."""
+        if self._claims_proved:
+            return
+        probe = f"{self._prefix}probes/{uuid7()}"
+        self._write(probe, b"1", {"If-None-Match": "*"})
+        again = self._write(probe, b"2", {"If-None-Match": "*"})
+        other = self._write(probe, b"3", {"If-Match": '"00000000000000000000000000000000"'})
+        with self._translated():
+            self._s3.remove_object(self._bucket, probe)
+        if again or other:
+            ignored = "If-None-Match" if again else "If-Match"
+            raise NotAllowed(
+                f"{self._shown} does not keep a version to its first writer (it ignores {ignored})",
+                hint="use an S3 server with conditional writes, such as SeaweedFS 4.17 or newer",
+            )
+        self._claims_proved = True
+
+    def _write(self, key: str, data: bytes, condition: dict[str, str]) -> bool:
+        """Write an object on a condition; tell whether it held."""
         with self._translated():
             # The client's put_object takes no headers; a signed URL does.
             address = self._s3.presigned_put_object(self._bucket, key, expires=timedelta(minutes=5))
-            answer = self._http.request("PUT", address, body=data, headers={"If-None-Match": "*"})
-        if answer.status in (409, 412):
+            answer = self._http.request("PUT", address, body=data, headers=condition)
+        if answer.status in (404, 409, 412):  # 404: If-Match where there is nothing
             return False
         if answer.status == 403:
             raise NotAllowed(f"{self._shown} does not let this key write", hint="check the key and its policy")
@@ -148,7 +193,7 @@ class MinioStore:
             raise BackendUnavailable(f"{self._shown} answered {answer.status} to a claim", hint="veda doctor")
         return True
 
-    def _get(self, key: str, what: str) -> bytes:
+    def _get(self, key: str, what: str, limit: int | None) -> tuple[bytes, str]:
         with self._translated():
             try:
                 answer = self._s3.get_object(self._bucket, key)
@@ -157,10 +202,30 @@ class MinioStore:
                     raise NotFound(f"{what} is not in {self._shown}", hint="veda push it") from None
                 raise
             try:
-                return bytes(answer.data)
+                declared = int(answer.headers.get("Content-Length") or 0)
+                if limit is not None and declared > limit:
+                    raise Damaged(f"{what} in {self._shown} has {declared} bytes, more than the {limit} it may have")
+                return self._stream(answer, what, limit), answer.headers.get("ETag", "")
+            except BaseException:
+                answer.close()  # what is left of an answer must not stay in the connection
+                raise
             finally:
-                answer.close()
                 answer.release_conn()
+
+    def _stream(self, answer: Any, what: str, limit: int | None) -> bytes:
+        began, held = time.monotonic(), bytearray()
+        # read1 gives what is there; read would wait for a whole piece, however slowly it trickles.
+        while piece := answer.read1(1 << 20):
+            held += piece
+            if limit is not None and len(held) > limit:
+                raise Damaged(f"{what} in {self._shown} has more than the {limit} bytes it may have")
+            spent = time.monotonic() - began
+            if spent > self._wait and len(held) < spent * self._rate:
+                raise BackendUnavailable(
+                    f"{self._shown} sends {what} at {len(held) / spent:.0f} bytes a second, fewer than {self._rate:.0f}",
+                    hint="try another store, or set min_rate in its URL",
+                )
+        return bytes(held)
 
     def _blob(self, digest: str) -> str:
         return f"{self._prefix}blobs/sha256/{digest[:2]}/{digest}"
@@ -187,11 +252,11 @@ class MinioStore:
             ) from exc
 
 
-def _seconds(url: BackendURL) -> float:
+def _number(url: BackendURL, key: str, default: float) -> float:
     try:
-        return float(url.query.get("timeout", "30"))
+        return float(url.query.get(key, default))
     except ValueError:
-        raise BadInput(f"{url}: timeout is not a number of seconds") from None
+        raise BadInput(f"{url}: {key} is not a number") from None
 
 
 if TYPE_CHECKING:

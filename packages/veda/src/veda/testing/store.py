@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from veda.errors import NotFound
+from veda.errors import Damaged, NotFound
 from veda.store.port import Store
 
 _NONE = "0" * 64
@@ -63,3 +63,40 @@ class StoreContract:
             back = list(pool.map(store.get_blob, digests))
 
         assert back == blobs
+
+    def test_of_a_blob_that_is_larger_than_its_reader_allows_nothing_comes_back(self, store: Store) -> None:
+        digest = store.put_blob(b"x" * 1000)
+
+        with pytest.raises(Damaged):
+            store.get_blob(digest, 999)
+        assert len(store.get_blob(digest, 1000)) == 1000
+
+    def test_an_object_is_written_only_over_what_its_writer_has_seen(self, store: Store) -> None:
+        assert store.replace("channels/stable", b"one", None)
+        assert not store.replace("channels/stable", b"other", None)
+        data, mark = store.read("channels/stable")
+        assert data == b"one"
+        assert store.replace("channels/stable", b"two", mark)
+        assert not store.replace("channels/stable", b"late", mark)
+        assert not store.replace("channels/none", b"late", mark)
+        assert store.read("channels/stable")[0] == b"two"
+
+    def test_of_many_writers_over_one_object_one_wins(self, store: Store) -> None:
+        store.replace("channels/stable", b"0", None)
+        _, mark = store.read("channels/stable")
+
+        with ThreadPoolExecutor(8) as pool:
+            won = list(pool.map(lambda n: store.replace("channels/stable", b"%d" % n, mark), range(1, 17)))
+
+        assert won.count(True) == 1
+
+    def test_objects_are_listed_below_their_prefix_and_removed_once(self, store: Store) -> None:
+        for key in ("events/b/1", "events/a/1", "eventsx/1"):
+            store.replace(key, b"four", None)
+
+        assert [(e.key, e.size) for e in store.list("events/")] == [("events/a/1", 4), ("events/b/1", 4)]
+        store.remove("events/a/1")
+        store.remove("events/a/1")
+        assert [e.key for e in store.list("events/")] == ["events/b/1"]
+        with pytest.raises(NotFound):
+            store.read("events/a/1")
