@@ -25,19 +25,25 @@ from veda.errors import (
     NotFound,
     ReleaseExists,
     UnknownBackend,
+    Unsatisfiable,
     VedaError,
 )
 
 if TYPE_CHECKING:
     from veda.checking import Finding, check
+    from veda.environment import create_environment, rollback_environment
+    from veda.environment_model import Generation
     from veda.fetch import Pulled, pull
     from veda.inspecting import inspect
     from veda.loading import LoadedAlgorithm, PackageFacts, load, load_algorithm
+    from veda.lock_environment import lock
+    from veda.lock_file import Lock
     from veda.manifest import Manifest
     from veda.names import Ref
     from veda.package import Package, open_package, pack, unpack, verify
     from veda.publish import Pushed, push, register, tag
     from veda.registry import Registry, Release, open_registry
+    from veda.rollout import deploy_environment, fleet
     from veda.starting import new_workspace
     from veda.store import Store, open_store
 
@@ -49,7 +55,9 @@ __all__ = [
     "Conflict",
     "Damaged",
     "Finding",
+    "Generation",
     "LoadedAlgorithm",
+    "Lock",
     "Manifest",
     "MissingExtra",
     "MissingRequirement",
@@ -65,11 +73,16 @@ __all__ = [
     "ReleaseExists",
     "Store",
     "UnknownBackend",
+    "Unsatisfiable",
     "VedaError",
     "check",
+    "create_environment",
+    "deploy_environment",
+    "fleet",
     "inspect",
     "load",
     "load_algorithm",
+    "lock",
     "new_workspace",
     "open_package",
     "open_registry",
@@ -78,12 +91,24 @@ __all__ = [
     "pull",
     "push",
     "register",
+    "rollback_environment",
     "tag",
     "unpack",
     "verify",
 ]
 
 _HOMES = {
+    "rollout": (
+        "deploy_environment",
+        "fleet",
+    ),
+    "lock_file": ("Lock",),
+    "lock_environment": ("lock",),
+    "environment_model": ("Generation",),
+    "environment": (
+        "create_environment",
+        "rollback_environment",
+    ),
     "checking": ("Finding", "check"),
     "fetch": ("Pulled", "pull"),
     "inspecting": ("inspect",),

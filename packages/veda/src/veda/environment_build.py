@@ -122,5 +122,3 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         path.chmod(0o755 if name.startswith("bin/") else 0o644)
-
-

@@ -82,15 +82,13 @@ def live(home: Path | str | None = None) -> dict[str, list[int]]:
                 seen.update(place.findall((process / name).read_bytes()))
         for name in ("cwd", "exe"):
             with suppress(OSError):
-                seen.update(place.findall(os.fsencode(os.readlink(process / name))))
+                seen.update(place.findall(bytes((process / name).readlink())))
         for path in seen:
             found.setdefault(os.fsdecode(path), []).append(pid)
     return found
 
 
-def collect(
-    *, keep: int | None = None, dry_run: bool = False, home: Path | str | None = None
-) -> list[Garbage]:
+def collect(*, keep: int | None = None, dry_run: bool = False, home: Path | str | None = None) -> list[Garbage]:
     """Take away what nothing holds and return it.
 
     Parameters
@@ -106,7 +104,7 @@ def collect(
     going: set[Path] = set()
     used = live(home)
     for folder in sorted(environments_folder(home).glob("[!.]*")) if keep is not None else ():
-        current = os.readlink(folder / "current") if (folder / "current").is_symlink() else ""
+        current = str((folder / "current").readlink()) if (folder / "current").is_symlink() else ""
         old = sorted((int(p.name) for p in folder.iterdir() if p.name.isdigit()), reverse=True)
         old = [n for n in old if str(n) != current][keep or 0 :]
         going.update(folder / str(n) for n in old if str(folder / str(n)) not in used)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from veda.errors import BadInput, Damaged
-from veda.lock_file import Lock
 from veda.lock_file import FILE as LOCK_FILE
+from veda.lock_file import Lock
 from veda.names import normalise_name
 from veda.settings import home as home_folder
 

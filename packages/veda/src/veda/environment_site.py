@@ -33,9 +33,7 @@ def site_path(lock: Lock, home: Path | str | None = None) -> Path | None:
     return home_folder(home).absolute() / "sites" / hashlib.sha256(canonical_json(facts)).hexdigest()
 
 
-def ensure_site(
-    lock: Lock, python: Path, home: Path | str | None = None, wheels: Path | None = None
-) -> Path | None:
+def ensure_site(lock: Lock, python: Path, home: Path | str | None = None, wheels: Path | None = None) -> Path | None:
     """Install the distributions of `lock`, all or nothing, unless they are there; return where they are."""
     site = site_path(lock, home)
     if site is None or site.is_dir():

@@ -50,6 +50,7 @@ def pull(
     from_: str | None = None,
     *,
     channel: str | None = None,
+    pinned: bool = False,
     registry: str | None = None,
     home: Path | str | None = None,
     progress: Progress = no_progress,
@@ -65,6 +66,8 @@ def pull(
         URL of the store, by default the configured one.
     channel
         Take the release that this signed channel of the store names.
+    pinned
+        Whether somebody whom you trust gave the digest in `ref`: no signature is asked for then.
     registry, home
         Where the release is registered and installed.
     progress
@@ -94,7 +97,7 @@ def pull(
         fetched: list[Chunk] = []
         signed_by = ""
         if manifest is None:
-            if must_be_signed(store, home):
+            if not (pinned and wanted.digest) and must_be_signed(store, home):
                 signed_by = check_release(store, claim.manifest, f"{wanted.name}@{version}", home=home).name
             manifest = read_manifest(store, wanted.name, version, claim)
             stored = _fetch(store, manifest.chunks, _cache(store, home), fetched)

@@ -79,8 +79,7 @@ def install_distributions(
 def requirement_lines(distributions: Sequence[LockedDistribution]) -> list[str]:
     """Return the lines of a requirements file that pip and uv install with ``--require-hashes``."""
     return [
-        f"{d.name}=={d.version}{f' ; {d.marker}' if d.marker else ''} "
-        + " ".join(f"--hash={h}" for h in d.hashes)
+        f"{d.name}=={d.version}{f' ; {d.marker}' if d.marker else ''} " + " ".join(f"--hash={h}" for h in d.hashes)
         for d in distributions
     ]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from veda.errors import BadInput
-from veda.lock_file import Lock, checked_variables
 from veda.lock_distributions import base_python, resolve_distributions
+from veda.lock_file import Lock, checked_variables
 from veda.lock_packages import resolve_packages
 from veda.registry import Registry, open_registry
 

@@ -81,7 +81,7 @@ def resolve_packages(requests: Sequence[str], registry: Registry, python: str) -
     try:
         found = _resolve(provider, needs)
     except ResolutionImpossible as exc:
-        raise _explained(provider, needs, exc.causes) from None
+        raise _explained(provider, needs, list(exc.causes)) from None
     _refuse_cycle(found)
     return [
         (LockedPackage(c.name, c.release.version, c.release.digest, tuple(_wanted(c.release))), c.release)
@@ -209,7 +209,11 @@ def _clashing(shelf: _Shelf, causes: Sequence[_Information]) -> list[_Informatio
     for one in causes:
         for other in causes:
             same = one.requirement.name == other.requirement.name
-            if same and one is not other and not shelf.fitting(one.requirement.name, [one.requirement, other.requirement]):
+            if (
+                same
+                and one is not other
+                and not shelf.fitting(one.requirement.name, [one.requirement, other.requirement])
+            ):
                 return [one] if one.requirement == other.requirement else [one, other]
     return list(causes)
 

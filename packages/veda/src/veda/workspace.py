@@ -33,7 +33,17 @@ IGNORED = (
     ".DS_Store",
     ".*.tmp",
 )
-_PACKAGE_KEYS = ("name", "version", "summary", "license", "authors", "requires", "requires-python", "exclude", "packages")
+_PACKAGE_KEYS = (
+    "name",
+    "version",
+    "summary",
+    "license",
+    "authors",
+    "requires",
+    "requires-python",
+    "exclude",
+    "packages",
+)
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 

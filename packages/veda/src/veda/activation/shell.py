@@ -54,7 +54,7 @@ class ShellActivation:
         found: list[Available] = []
         for folder in sorted(self._root.glob("[!.]*")):
             current = folder / "current"
-            now = os.readlink(current) if current.is_symlink() else ""
+            now = str(current.readlink()) if current.is_symlink() else ""
             numbers = sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
             found += [{"environment": folder.name, "generation": n, "current": str(n) == now} for n in numbers]
         return found

@@ -8,10 +8,14 @@ from veda.settings import SETTINGS
 
 COMMANDS: dict[str, str] = {
     "check": "veda.cli.check:check",
+    "env": "veda.cli.env:env",
+    "fleet": "veda.cli.fleet:fleet",
     "init": "veda.cli.init:init",
     "inspect": "veda.cli.inspect:inspect",
     "list": "veda.cli.list:list_releases",
+    "lock": "veda.cli.lock:lock",
     "new": "veda.cli.new:new",
+    "ops": "veda.cli.ops:ops",
     "pack": "veda.cli.pack:pack",
     "pull": "veda.cli.pull:pull",
     "push": "veda.cli.push:push",

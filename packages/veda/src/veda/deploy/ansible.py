@@ -1,0 +1,199 @@
+"""``ansible:inventory``: the hosts of an Ansible inventory, by ansible-runner and the module ``veda_env``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import ansible_runner
+
+from veda._house.backends import BackendURL
+from veda.deploy.port import Deploy, Host, OnReport, Order, Report, no_report
+from veda.errors import BadInput, NotFound
+
+_LIBRARY = Path(__file__).with_name("library")
+_FORKS = 20
+_TIMEOUT = 600.0  # seconds for one order on all hosts
+
+
+class AnsibleDeploy:
+    """An inventory: the file or folder of the URL, or the one that Ansible's own configuration names."""
+
+    remote = True
+
+    def __init__(self, url: BackendURL) -> None:
+        self._inventory = str(url.file_path(Path()).absolute()) if url.path else None
+        if self._inventory and not Path(self._inventory).exists():
+            raise NotFound(f"there is no inventory {self._inventory}", hint="VEDA_DEPLOY=ansible:/path/of/hosts.ini")
+        try:
+            self._forks = int(url.query.get("forks", _FORKS))
+            self._timeout = float(url.query.get("timeout", _TIMEOUT))
+        except ValueError:
+            raise BadInput(f"{url}: forks and timeout are numbers", hint="ansible:hosts.ini?forks=20") from None
+        self._known: list[Host] | None = None
+
+    def hosts(self, pattern: str = "all") -> list[Host]:
+        """Ask Ansible, so that a dynamic inventory counts as well."""
+        if self._known is None:
+            self._known = self._ask()
+        found = [h for h in self._known if _means(pattern, h)]
+        if not found:
+            known = ", ".join(h.name for h in self._known[:10]) or "none"
+            raise NotFound(f"no host of the inventory is {pattern!r}; hosts: {known}", hint="veda ops hosts")
+        return found
+
+    def perform(
+        self, order: Order, hosts: Sequence[str], *, check: bool = False, on_report: OnReport = no_report
+    ) -> list[Report]:
+        """Run a playbook of one task on all hosts at once."""
+        reports: dict[str, Report] = {}
+
+        def told(report: Report) -> None:
+            reports[report.host] = report
+            on_report(report)
+
+        events: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        with _folder() as folder:
+            (folder / "project").mkdir()
+            (folder / "project" / "order.yml").write_text(_playbook(order, hosts, check), encoding="utf-8")
+            # The handler may only put the event aside: a slow one makes the runner lose its child.
+            thread, runner = ansible_runner.run_async(
+                private_data_dir=str(folder),
+                playbook="order.yml",
+                forks=min(self._forks, len(hosts)),
+                quiet=True,
+                timeout=self._timeout,
+                envvars=_environment(folder),
+                event_handler=events.put,
+                **({"inventory": self._inventory} if self._inventory else {}),
+            )
+            while thread.is_alive() or not events.empty():
+                try:
+                    report = _report(events.get(timeout=0.1))
+                except Empty:
+                    continue
+                if report is not None and report.host not in reports:
+                    told(report)
+            thread.join()
+            said = _tail(runner)
+        for name in hosts:
+            if name not in reports:
+                told(Report(name, False, reached=False, message=f"no answer ({runner.status}){said}"))
+        return [reports[name] for name in hosts]
+
+    def _ask(self) -> list[Host]:
+        with _folder() as folder:
+            text, error = ansible_runner.get_inventory(
+                action="list",
+                inventories=[self._inventory] if self._inventory else [],
+                response_format="json",
+                quiet=True,
+                envvars=_environment(folder),
+                private_data_dir=str(folder),
+            )
+        if not isinstance(text, Mapping):
+            raise BadInput(
+                f"the inventory cannot be read: {' '.join(str(error).split())[-300:]}", hint="ansible-inventory --list"
+            )
+        variables = text.get("_meta", {}).get("hostvars", {})
+        groups: dict[str, list[str]] = {}
+        for group, content in text.items():
+            for name in content.get("hosts", ()) if isinstance(content, Mapping) else ():
+                groups.setdefault(name, []).append(group)
+        names = sorted({*variables, *groups})
+        return [
+            Host(n, str(variables.get(n, {}).get("ansible_host", n)), tuple(sorted(groups.get(n, ())))) for n in names
+        ]
+
+
+def _playbook(order: Order, hosts: Sequence[str], check: bool) -> str:
+    """Return a play as YAML; values of the order are marked, so that Ansible expands no template in them."""
+    options: dict[str, Any] = {"action": order.action, "environment": order.environment, "to": order.to}
+    options |= {"lock": order.lock, "store": order.store, "argv": list(order.argv), "wheels": order.wheels}
+    lines = [
+        f"- hosts: {json.dumps(','.join(hosts))}",
+        "  gather_facts: false",
+        "  strategy: free",
+        f"  check_mode: {str(check).lower()}",
+        "  tasks:",
+        f"    - name: veda {order.action}",
+        "      veda_env:",
+        "        home: \"{{ veda_home | default('') }}\"",
+        f"        verify: {str(order.verify).lower()}",
+    ]
+    for name, value in options.items():
+        if isinstance(value, list):
+            lines.append(f"        {name}: [{', '.join(f'!unsafe {_quoted(v)}' for v in value)}]")
+        elif value:
+            lines.append(f"        {name}: !unsafe {_quoted(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text)  # JSON's strings are YAML's, with all but ASCII escaped
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return what Ansible runs with: our module, one connection a host, nothing in the user's home."""
+    programs = str(Path(sys.executable).parent)  # `ansible-playbook` lies beside the interpreter
+    own = {
+        "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "ANSIBLE_LIBRARY": str(_LIBRARY),
+        "ANSIBLE_PIPELINING": "true",
+        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_HOME": str(folder / "ansible"),
+        "ANSIBLE_RETRY_FILES_ENABLED": "false",
+        "ANSIBLE_DEPRECATION_WARNINGS": "false",
+        "ANSIBLE_FORCE_COLOR": "false",
+        "ANSIBLE_NOCOLOR": "true",
+    }
+    # With pipelining and one task there is one connection, and none to keep for later.
+    return {**own, "ANSIBLE_SSH_ARGS": os.environ.get("ANSIBLE_SSH_ARGS", "-o ControlMaster=no")}
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    # The playbook holds the store's password: the folder is ours alone, and goes.
+    with TemporaryDirectory(prefix="veda-ansible-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _report(event: Mapping[str, Any]) -> Report | None:
+    kind, data = event.get("event"), event.get("event_data", {})
+    if kind not in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable"):
+        return None
+    result = data.get("res", {})
+    found = result.get("report", {})
+    if kind == "runner_on_ok":
+        return Report(data["host"], True, changed=bool(result.get("changed")), data=found)
+    hint = {"hint": result["hint"]} if result.get("hint") else {}
+    message = " ".join(str(result.get("msg") or "it failed").split())[:500]
+    if extra := result.get("module_stderr"):
+        message = f"{message}: {' '.join(str(extra).split())[-300:]}"
+    return Report(data["host"], False, reached=kind != "runner_on_unreachable", message=message, data={**found, **hint})
+
+
+def _tail(runner: Any) -> str:
+    try:
+        text = " ".join(runner.stdout.read().split())[-300:]
+    except (OSError, ansible_runner.exceptions.AnsibleRunnerException):
+        return ""
+    return f": {text}" if text else ""
+
+
+def _means(pattern: str, host: Host) -> bool:
+    from fnmatch import fnmatch
+
+    names = (host.name, *host.groups, "all")
+    return any(fnmatch(name, part.strip()) for part in pattern.split(",") for name in names)
+
+
+if TYPE_CHECKING:
+    _fits: type[Deploy] = AnsibleDeploy
