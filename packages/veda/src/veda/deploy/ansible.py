@@ -37,17 +37,27 @@ class AnsibleDeploy:
             self._timeout = float(url.query.get("timeout", _TIMEOUT))
         except ValueError:
             raise BadInput(f"{url}: forks and timeout are numbers", hint="ansible:hosts.ini?forks=20") from None
-        self._known: list[Host] | None = None
 
     def hosts(self, pattern: str = "all") -> list[Host]:
-        """Ask Ansible, so that a dynamic inventory counts as well."""
-        if self._known is None:
-            self._known = self._ask()
-        found = [h for h in self._known if _means(pattern, h)]
+        """Ask Ansible, so that its patterns and dynamic inventories count as well."""
+        from ansible import constants
+        from ansible.inventory.manager import InventoryManager
+        from ansible.parsing.dataloader import DataLoader
+
+        sources = [self._inventory] if self._inventory else constants.DEFAULT_HOST_LIST
+        manager = InventoryManager(loader=DataLoader(), sources=sources)
+        found = sorted(manager.list_hosts(pattern), key=lambda h: str(h.name))
         if not found:
-            known = ", ".join(h.name for h in self._known[:10]) or "none"
+            known = ", ".join(sorted(str(h.name) for h in manager.list_hosts("all"))[:10]) or "none"
             raise NotFound(f"no host of the inventory is {pattern!r}; hosts: {known}", hint="veda ops hosts")
-        return found
+        return [
+            Host(
+                str(h.name),
+                str(h.vars.get("ansible_host", h.name)),
+                tuple(sorted(str(g.name) for g in h.groups if g.name not in ("all", "ungrouped"))),
+            )
+            for h in found
+        ]
 
     def perform(
         self, order: Order, hosts: Sequence[str], *, check: bool = False, on_report: OnReport = no_report
@@ -87,30 +97,6 @@ class AnsibleDeploy:
             if name not in reports:
                 told(Report(name, False, reached=False, message=f"no answer ({runner.status}){said}"))
         return [reports[name] for name in hosts]
-
-    def _ask(self) -> list[Host]:
-        with _folder() as folder:
-            text, error = ansible_runner.get_inventory(
-                action="list",
-                inventories=[self._inventory] if self._inventory else [],
-                response_format="json",
-                quiet=True,
-                envvars=_environment(folder),
-                private_data_dir=str(folder),
-            )
-        if not isinstance(text, Mapping):
-            raise BadInput(
-                f"the inventory cannot be read: {' '.join(str(error).split())[-300:]}", hint="ansible-inventory --list"
-            )
-        variables = text.get("_meta", {}).get("hostvars", {})
-        groups: dict[str, list[str]] = {}
-        for group, content in text.items():
-            for name in content.get("hosts", ()) if isinstance(content, Mapping) else ():
-                groups.setdefault(name, []).append(group)
-        names = sorted({*variables, *groups})
-        return [
-            Host(n, str(variables.get(n, {}).get("ansible_host", n)), tuple(sorted(groups.get(n, ())))) for n in names
-        ]
 
 
 def _playbook(order: Order, hosts: Sequence[str], check: bool) -> str:
@@ -186,13 +172,6 @@ def _tail(runner: Any) -> str:
     except (OSError, ansible_runner.exceptions.AnsibleRunnerException):
         return ""
     return f": {text}" if text else ""
-
-
-def _means(pattern: str, host: Host) -> bool:
-    from fnmatch import fnmatch
-
-    names = (host.name, *host.groups, "all")
-    return any(fnmatch(name, part.strip()) for part in pattern.split(",") for name in names)
 
 
 if TYPE_CHECKING:
