@@ -45,6 +45,7 @@ def three_hosts(tmp_path_factory):
 
 @pytest.fixture
 def inventory(three_hosts, tmp_path):
+    pytest.importorskip("ansible_runner", reason="pip install 'jiyuan-veda[ansible]'")
     lines = [
         f"{host.inventory_line(f'host-{n}').rstrip()} veda_home={tmp_path}/homes/{n}\n"
         for n, host in enumerate(three_hosts)
@@ -72,7 +73,6 @@ def test_a_fleet_is_upgraded_goes_back_and_says_who_runs_what(inventory, store, 
     old, new = lock(["alpha"]), lock(["beta"])
     done = deploy_environment("research", old, deploy=inventory, store=store, canary=1)
     deploy_environment("research", new, deploy=inventory, store=store)
-    again = deploy_environment("research", new, deploy=inventory, store=store)
     rows = fleet()
     victim = next((tmp_path / "homes" / "1" / "trees").glob("*/src/beta/__init__.py"))
     victim.chmod(0o644)
@@ -81,7 +81,6 @@ def test_a_fleet_is_upgraded_goes_back_and_says_who_runs_what(inventory, store, 
     back = rollback_hosts("research", "alpha@1.0", deploy=inventory)
 
     assert done.ok
-    assert [r.changed for r in again.reports] == [False] * 3
     assert {(r.host, r.package, r.version, r.generation) for r in rows} == {
         (f"host-{n}", name, version, 2) for n in range(3) for name, version in (("beta", "1.0"), ("common", "2.0"))
     }
@@ -152,9 +151,11 @@ def test_this_machine_is_a_fleet_of_one(store, family, tmp_path):
     place = f"local:{tmp_path}/another-home"
     planned = plan("research", lock(["alpha"]), deploy=place, store=store)
     done = deploy_environment("research", lock(["alpha"]), deploy=place, store=store)
+    again = deploy_environment("research", lock(["alpha"]), deploy=place, store=store)
 
     assert planned[0].data["missing"] == ["alpha@1.0", "common@1.0"]
     assert {(r.package, r.version) for r in fleet()} == {("alpha", "1.0"), ("common", "1.0")}
+    assert [r.changed for r in again.reports] == [False]
     assert drift(deploy=place) == []
     assert fleet()[0].deployment == done.id
 

@@ -92,7 +92,7 @@ class AnsibleDeploy:
                 if report is not None and report.host not in reports:
                     told(report)
             thread.join()
-            said = _tail(runner)
+            said = _tail(runner) if len(reports) < len(hosts) else ""
         for name in hosts:
             if name not in reports:
                 told(Report(name, False, reached=False, message=f"no answer ({runner.status}){said}"))
@@ -168,7 +168,8 @@ def _report(event: Mapping[str, Any]) -> Report | None:
 
 def _tail(runner: Any) -> str:
     try:
-        text = " ".join(runner.stdout.read().split())[-300:]
+        with runner.stdout as file:
+            text = " ".join(file.read().split())[-300:]
     except (OSError, ansible_runner.exceptions.AnsibleRunnerException):
         return ""
     return f": {text}" if text else ""
