@@ -77,7 +77,7 @@ def _generation(place: Path, number: int) -> Generation:
 def _activate(place: Path) -> dict[str, Any]:
     made = create_environment("bench", _empty_lock()).generation
     line = ShellActivation(BackendURL("shell", path=str(place))).load_command(made, "bash")
-    clock = "now() { local t=$EPOCHREALTIME; echo ${t/./}; }; a=$(now); " + line + "; b=$(now); echo $((b-a))"
+    clock = f"a=$EPOCHREALTIME; {line}; b=$EPOCHREALTIME; echo $(( ${{b/./}} - ${{a/./}} ))"
     took = [
         float(subprocess.run(["bash", "-c", clock], capture_output=True, text=True, check=True).stdout) / 1000
         for _ in range(_ROUNDS * 3)
@@ -93,9 +93,8 @@ def _module_load(place: Path) -> dict[str, Any]:
     chain.mkdir()
     for n in range(_PACKAGES):
         needs = f"module load p{n + 1}\n" if n + 1 < _PACKAGES else ""
-        text = (
-            f"#%Module5.1\n{needs}setenv PACKAGE_{n}_ROOT {place}/trees/{n}\nprepend-path PATH {place}/trees/{n}/bin\n"
-        )
+        tree = f"{place}/trees/{n}"
+        text = f"#%Module5.1\n{needs}setenv PACKAGE_{n}_ROOT {tree}\nprepend-path PATH {tree}/bin\n"
         (chain / f"p{n}").write_text(text)
     ours = _wall(lambda: _modulecmd(root, "research/1"))
     theirs = _wall(lambda: _modulecmd(chain, "p0"))
@@ -149,7 +148,8 @@ def _roll_out(place: Path) -> dict[str, Any]:
         folder = place / f"w{version}"
         (folder / "src" / "alpha").mkdir(parents=True)
         (folder / "src" / "alpha" / "__init__.py").write_text(f"class A:\n    version = {version}\n")
-        text = f'[package]\nname = "alpha"\nversion = "{version}"\nlicense = "MIT"\n\n[entry-points]\ndefault = "alpha:A"\n'
+        head = f'[package]\nname = "alpha"\nversion = "{version}"\nlicense = "MIT"\n'
+        text = f'{head}\n[entry-points]\ndefault = "alpha:A"\n'
         (folder / "veda.toml").write_text(text)
         package = veda.pack(folder, place / f"alpha-{version}.vedapkg")
         veda.register(package)

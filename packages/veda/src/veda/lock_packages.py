@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -28,12 +29,16 @@ class Need:
     text: str
     specifier: SpecifierSet
     digest: str = ""
+    _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def fits(self, candidate: Candidate) -> bool:
         """Tell whether a version fulfils it; whether a pre-release may is decided elsewhere."""
         if self.digest:
             return candidate.release.digest.startswith(self.digest)
-        return self.specifier.contains(candidate.version, prereleases=True)
+        version = candidate.release.version
+        if version not in self._known:  # a solver asks the same thing many times
+            self._known[version] = self.specifier.contains(candidate.version, prereleases=True)
+        return self._known[version]
 
     @property
     def exact(self) -> bool:
@@ -97,6 +102,7 @@ class _Shelf:
         self._python = Version(python)
         self._versions: dict[str, list[Candidate]] = {}
         self._yanked: dict[str, Mapping[str, str]] = {}
+        self._runnable: dict[str, bool] = {}
 
     def versions(self, name: str) -> list[Candidate]:
         if name not in self._versions:
@@ -119,7 +125,9 @@ class _Shelf:
 
     def _runs(self, candidate: Candidate) -> bool:
         wanted = str(candidate.release.facts.get("requires_python") or "")
-        return not wanted or SpecifierSet(wanted).contains(self._python, prereleases=True)
+        if wanted not in self._runnable:
+            self._runnable[wanted] = not wanted or SpecifierSet(wanted).contains(self._python, prereleases=True)
+        return self._runnable[wanted]
 
 
 class _Provider(AbstractProvider[Need, Candidate, str]):
@@ -175,6 +183,7 @@ def _need(ref: Ref, registry: Registry) -> Need:
     return Need(ref.name, str(ref), SpecifierSet(specifier), ref.digest or "")
 
 
+@lru_cache(maxsize=4096)
 def _requirement(text: str) -> Need:
     parsed = Requirement(text)
     return Need(parsed.name, text, parsed.specifier)

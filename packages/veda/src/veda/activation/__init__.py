@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from veda._house.backends import BackendURL, open_backend
 from veda._house.config import load_config
+from veda.activation.modules import ModulesActivation
 from veda.activation.port import SHELLS, Activation, Available
+from veda.activation.shell import ShellActivation
 from veda.settings import SETTINGS
 from veda.settings import home as home_folder
 
@@ -23,8 +26,18 @@ def open_activation(url: str | None = None, *, home: Path | str | None = None) -
 def activations(home: Path | str | None = None) -> list[Activation]:
     """Return all that a generation is written for: our two, which need no server, and the configured one."""
     configured = BackendURL.parse(load_config(SETTINGS).text("activation"))
-    own = [BackendURL(scheme=s) for s in ("shell", "modules") if s != configured.scheme]
-    return [open_backend("activation", _placed(address, home)) for address in (*own, configured)]
+    kinds: dict[str, Callable[[BackendURL], Activation]] = {"shell": ShellActivation, "modules": ModulesActivation}
+    own = [(kind, BackendURL(scheme=s)) for s, kind in kinds.items() if s != configured.scheme]
+    found = [kind(_placed(address, home)) for kind, address in own]
+    # Ours are opened without a look at all that is installed, which a switch would notice.
+    mine = kinds.get(configured.scheme)
+    last: Activation = (mine or _open)(_placed(configured, home))
+    return [*found, last]
+
+
+def _open(address: BackendURL) -> Activation:
+    activation: Activation = open_backend("activation", address)
+    return activation
 
 
 def _placed(address: BackendURL, home: Path | str | None) -> BackendURL:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
@@ -100,30 +102,11 @@ class AnsibleDeploy:
 
 
 def _playbook(order: Order, hosts: Sequence[str], check: bool) -> str:
-    """Return a play as YAML; values of the order are marked, so that Ansible expands no template in them."""
-    options: dict[str, Any] = {"action": order.action, "environment": order.environment, "to": order.to}
-    options |= {"lock": order.lock, "store": order.store, "argv": list(order.argv), "wheels": order.wheels}
-    lines = [
-        f"- hosts: {json.dumps(','.join(hosts))}",
-        "  gather_facts: false",
-        "  strategy: free",
-        f"  check_mode: {str(check).lower()}",
-        "  tasks:",
-        f"    - name: veda {order.action}",
-        "      veda_env:",
-        "        home: \"{{ veda_home | default('') }}\"",
-        f"        verify: {str(order.verify).lower()}",
-    ]
-    for name, value in options.items():
-        if isinstance(value, list):
-            lines.append(f"        {name}: [{', '.join(f'!unsafe {_quoted(v)}' for v in value)}]")
-        elif value:
-            lines.append(f"        {name}: !unsafe {_quoted(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text)  # JSON's strings are YAML's, with all but ASCII escaped
+    """Return a play as JSON, which is YAML; the order travels as one opaque word, in which nothing is expanded."""
+    word = b64encode(json.dumps(asdict(order)).encode()).decode()
+    task = {"name": f"veda {order.action}", "veda_env": {"order": word, "home": "{{ veda_home | default('') }}"}}
+    play = {"hosts": ",".join(hosts), "gather_facts": False, "strategy": "free", "check_mode": check, "tasks": [task]}
+    return json.dumps([play])
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from base64 import b64decode
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -27,6 +28,7 @@ options:
   verify: {description: Whether C(status) compares every byte., type: bool, default: false}
   wheels: {description: A folder of wheels instead of the package index., type: str, default: ""}
   home: {description: Home of veda on the host., type: str, default: ""}
+  order: {description: All but C(home) in one word; base64 of JSON., type: str, default: ""}
 """
 
 EXAMPLES = r"""
@@ -51,6 +53,7 @@ _OPTIONS = {
     "verify": {"type": "bool", "default": False},
     "wheels": {"type": "str", "default": ""},
     "home": {"type": "str", "default": ""},
+    "order": {"type": "str", "default": "", "no_log": True},
 }
 
 
@@ -59,6 +62,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=_OPTIONS, supports_check_mode=True)
     options = dict(module.params)
     home = options.pop("home") or None
+    if word := options.pop("order"):
+        options = json.loads(b64decode(word))
     lock = options.pop("lock") or ""
     try:
         from veda.deploy.host import perform
