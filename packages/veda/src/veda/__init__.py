@@ -26,6 +26,7 @@ from veda.errors import (
     ReleaseExists,
     UnknownBackend,
     Untrusted,
+    Unsatisfiable,
     VedaError,
 )
 
@@ -33,10 +34,14 @@ if TYPE_CHECKING:
     from veda.channels import Channel, promote, read_channel, renew
     from veda.checking import Finding, check
     from veda.comparing import Difference, diff
+    from veda.environment import create_environment, rollback_environment
+    from veda.environment_model import Generation
     from veda.fetch import Pulled, pull
     from veda.inspecting import inspect
     from veda.keys import Key, new_key, revoke, trust, trusted
     from veda.loading import LoadedAlgorithm, PackageFacts, load, load_algorithm
+    from veda.lock_environment import lock
+    from veda.lock_file import Lock
     from veda.manifest import Manifest
     from veda.names import Ref
     from veda.package import Package, open_package, pack, unpack, verify
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from veda.records import history, tag, unyank, update, yank
     from veda.registry import Event, Query, Registry, Release, open_registry
     from veda.remote import Probe, probe, register_remote, reindex
+    from veda.rollout import deploy_environment, fleet
     from veda.starting import new_workspace
     from veda.store import Store, open_store
     from veda.syncing import Synced, sync
@@ -62,8 +68,10 @@ __all__ = [
     "Event",
     "Fault",
     "Finding",
+    "Generation",
     "Key",
     "LoadedAlgorithm",
+    "Lock",
     "Manifest",
     "MissingExtra",
     "MissingRequirement",
@@ -82,15 +90,20 @@ __all__ = [
     "Store",
     "Synced",
     "UnknownBackend",
+    "Unsatisfiable",
     "Untrusted",
     "VedaError",
     "check",
     "collect",
+    "create_environment",
+    "deploy_environment",
     "diff",
+    "fleet",
     "history",
     "inspect",
     "load",
     "load_algorithm",
+    "lock",
     "new_key",
     "new_workspace",
     "open_package",
@@ -107,6 +120,7 @@ __all__ = [
     "reindex",
     "renew",
     "revoke",
+    "rollback_environment",
     "stats",
     "sync",
     "tag",
@@ -122,6 +136,17 @@ __all__ = [
 
 _HOMES = {
     "channels": ("Channel", "promote", "read_channel", "renew"),
+    "rollout": (
+        "deploy_environment",
+        "fleet",
+    ),
+    "lock_file": ("Lock",),
+    "lock_environment": ("lock",),
+    "environment_model": ("Generation",),
+    "environment": (
+        "create_environment",
+        "rollback_environment",
+    ),
     "checking": ("Finding", "check"),
     "comparing": ("Difference", "diff"),
     "fetch": ("Pulled", "pull"),

@@ -10,7 +10,8 @@
     ├── NotAllowed             4
     │   └── Untrusted              nobody whom you trust has signed it
     └── Conflict               5
-        └── ReleaseExists          the name and version belong to other content
+        ├── ReleaseExists          the name and version belong to other content
+        └── Unsatisfiable          no set of versions fits all that is asked for
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ __all__ = [
     "NotFound",
     "ReleaseExists",
     "UnknownBackend",
+    "Unsatisfiable",
     "Untrusted",
     "VedaError",
 ]
@@ -82,3 +84,7 @@ class ReleaseExists(Conflict):
 
 class Untrusted(NotAllowed):
     """Nobody whom you trust has signed it, or what was signed is not what came."""
+
+
+class Unsatisfiable(Conflict):
+    """No set of versions fits all that is asked for; the message names both paths of the clash."""

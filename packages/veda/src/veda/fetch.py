@@ -51,6 +51,7 @@ def pull(
     *,
     channel: str | None = None,
     offline: bool = False,
+    pinned: bool = False,
     registry: str | None = None,
     home: Path | str | None = None,
     progress: Progress = no_progress,
@@ -68,6 +69,8 @@ def pull(
         Take the release that this signed channel of the store names.
     offline
         Use what `sync` has fetched into the cache, and no network.
+    pinned
+        Whether somebody whom you trust gave the digest in `ref`: no signature is asked for then.
     registry, home
         Where the release is registered and installed.
     progress
@@ -99,7 +102,7 @@ def pull(
         fetched: list[Chunk] = []
         signed_by = ""
         if manifest is None:
-            if must_be_signed(store, home):
+            if not (pinned and wanted.digest) and must_be_signed(store, home):
                 signed_by = check_release(store, claim.manifest, f"{wanted.name}@{version}", home=home).name
             manifest = read_manifest(store, wanted.name, version, claim)
             stored = _fetch(store, manifest.chunks, _cache(store, home), fetched)

@@ -155,6 +155,12 @@ def _check_head(facts: Mapping[str, Any]) -> None:
     requires = facts.get("requires")
     if not isinstance(requires, list) or not all(isinstance(r, str) and r.isprintable() for r in requires):
         _refuse("manifest-field", "requires is not a list of requirements")
+    packages = facts.get("packages", [])
+    if not isinstance(packages, list) or not all(isinstance(r, str) and r.isprintable() for r in packages):
+        _refuse("manifest-field", "packages is not a list of requirements")
+    environment = facts.get("environment", "veda.lock")
+    if not isinstance(environment, str) or path_fault(environment):
+        _refuse("manifest-field", "environment is not the path of a lock")
     points = facts.get("entry_points")
     if not isinstance(points, list) or not all(isinstance(p, dict) and _is_point(p) for p in points):
         _refuse("manifest-field", "entry_points is not a list of entry points")

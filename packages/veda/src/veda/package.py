@@ -195,7 +195,12 @@ def check_project(manifest: Manifest, contents: dict[str, bytes]) -> None:
     except BadInput as exc:
         raise ArchiveRefused("manifest-disagrees", str(exc)) from None
     facts = manifest.facts
-    said = {**_project_facts(project), "entry_points": dict(project.entry_points)}
+    said = {
+        "packages": None,
+        "environment": None,
+        **_project_facts(project),
+        "entry_points": dict(project.entry_points),
+    }
     found = {k: facts.get(k) for k in said} | {"entry_points": {p["name"]: p["target"] for p in facts["entry_points"]}}
     if said != found:
         key = next(k for k in said if said[k] != found[k])
@@ -285,6 +290,8 @@ def _project_facts(project: Project) -> dict[str, Any]:
         "authors": list(project.authors),
         "requires": list(project.requires),
         "requires_python": project.requires_python,
+        **({"packages": list(project.packages)} if project.packages else {}),
+        **({"environment": project.environment} if project.environment else {}),
     }
 
 

@@ -33,7 +33,17 @@ IGNORED = (
     ".DS_Store",
     ".*.tmp",
 )
-_PACKAGE_KEYS = ("name", "version", "summary", "license", "authors", "requires", "requires-python", "exclude")
+_PACKAGE_KEYS = (
+    "name",
+    "version",
+    "summary",
+    "license",
+    "authors",
+    "requires",
+    "requires-python",
+    "exclude",
+    "packages",
+)
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -50,6 +60,8 @@ class Project:
     requires_python: str
     entry_points: Mapping[str, str]
     exclude: tuple[str, ...] = field(default=())
+    packages: tuple[str, ...] = ()
+    environment: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,13 +100,14 @@ def parse_project(data: bytes, where: str = FILE) -> Project:
         document = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
         raise BadInput(f"{where} cannot be read: {exc}") from None
-    _known(document, ("package", "entry-points"), where, "section")
+    _known(document, ("package", "entry-points", "environment"), where, "section")
     package = document.get("package")
     if not isinstance(package, dict):
         raise BadInput(f"{where} has no section [package]", hint="add [package] with name, version and license")
     _known(package, _PACKAGE_KEYS, where, "key in [package]")
     points = document.get("entry-points", {})
-    if not isinstance(points, dict) or not points:
+    environment = _environment(document, where)
+    if not isinstance(points, dict) or not (points or environment):
         raise BadInput(
             f"{where} has no entry point", hint='[entry-points]\ndefault = "module:Class"'.replace("\n", " ")
         )
@@ -111,6 +124,8 @@ def parse_project(data: bytes, where: str = FILE) -> Project:
         requires_python=_specifier(package.get("requires-python", ">=3.11"), where),
         entry_points=dict(sorted(points.items())),
         exclude=_texts(package, "exclude", where),
+        packages=tuple(sorted(_package(r, where) for r in _texts(package, "packages", where))),
+        environment=environment,
     )
 
 
@@ -198,6 +213,24 @@ def _requirement(text: str, where: str) -> str:
         return str(Requirement(text))
     except InvalidRequirement:
         raise BadInput(f"{where}: {text!r} is not a requirement", hint='such as "numpy>=1.26"') from None
+
+
+def _package(text: str, where: str) -> str:
+    requirement = Requirement(_requirement(text, where))
+    if requirement.extras or requirement.marker or requirement.url:
+        raise BadInput(f"{where}: {text!r} is not a package and its versions", hint='such as "factors>=1.2,<2"')
+    return f"{normalise_name(requirement.name)}{requirement.specifier}"
+
+
+def _environment(document: Mapping[str, Any], where: str) -> str:
+    """Return the lock file of a template of an environment, or nothing where it is no template."""
+    if "environment" not in document:
+        return ""
+    table = document["environment"]
+    path = table.get("lock") if isinstance(table, dict) and set(table) == {"lock"} else None
+    if not isinstance(path, str) or path_fault(path):
+        raise BadInput(f"{where}: [environment] holds one key, lock", hint='lock = "veda.lock"')
+    return path
 
 
 def _specifier(value: object, where: str) -> str:

@@ -7,7 +7,9 @@ Subclass a suite and give its fixture; pytest collects the rest::
         def store(self): ...
 """
 
+from veda.testing.activation import ActivationContract
+from veda.testing.deploy import DeployContract
 from veda.testing.registry import RegistryContract
 from veda.testing.store import StoreContract
 
-__all__ = ["RegistryContract", "StoreContract"]
+__all__ = ["ActivationContract", "DeployContract", "RegistryContract", "StoreContract"]

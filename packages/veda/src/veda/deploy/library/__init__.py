@@ -1,0 +1,1 @@
+"""Where Ansible finds the module ``veda_env``: this folder belongs on ``ANSIBLE_LIBRARY``."""
