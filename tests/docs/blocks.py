@@ -105,8 +105,8 @@ class Runner:
             cwd=self.folder,
             env=dict(self.env),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,  # a slow machine's progress is no part of what is shown
+            capture_output=True,
+            # a slow machine's progress is no part of what is shown
             text=True,
             timeout=240,
         )
