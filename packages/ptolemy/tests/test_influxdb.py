@@ -135,6 +135,17 @@ def test_an_infinity_is_refused_and_nothing_is_written(series: Series):
     assert series.datasets() == []
 
 
+def test_a_day_that_is_none_is_refused_and_stops_nothing(series: Series):
+    series.upsert("daily", bars(A1), key=KEY)
+    influx(series).flush()
+    for day in ("20240231", "yesterday"):
+        with pytest.raises(BadInput, match="neither a day nor a moment"):
+            series.upsert("daily", bars(("A.X", day, 1.0)), key=KEY)
+    series.upsert("daily", bars(A2), key=KEY)
+
+    assert rows(series.read("daily")) == [A1, A2]
+
+
 def test_what_the_server_lost_is_found_by_verify(series: Series, url: str):
     series.upsert("daily", bars(A1, A2), key=KEY)
     influx(series).flush()

@@ -269,7 +269,7 @@ def test_a_line_that_breaks_delivers_every_point_once(influxdb: tuple[FaultProxy
         proxy.fault(to_server=Line(reset=(0, 6000)), to_client=Line(reset=(0, 600)))
         with open_series(broken) as series:
             for day in range(5):
-                series.upsert("daily", bars(f"{20000101 + number * 100 + day}", float(day)), key=KEY)
+                series.upsert("daily", bars(f"{2000 + number}01{1 + day:02d}", float(day)), key=KEY)
     with open_series(straight) as series:
         rows = series.read("daily").num_rows
         expected = len(CODES) * 5 * rounds

@@ -64,6 +64,11 @@ class InfluxSeries:
         for name in table.column_names:
             if pa.types.is_floating(table[name].type) and pc.any(pc.is_inf(table[name])).as_py():
                 raise BadInput(f"{dataset}: {name} holds an infinity, which InfluxDB cannot keep")
+        times = table[key[-1]] if key[-1] in table.column_names else None
+        if times is not None and pa.types.is_string(times.type) and len(times) and not times.null_count:
+            shape = self._delivered(dataset)[1] or shape_of(dataset, table, key)
+            for time_ in pc.unique(times).to_pylist() if shape.timed else ():
+                nanoseconds(time_)  # what has no place in the server must not stop what comes after it
         version = self.log.upsert(dataset, table, key=key)
         self._deliver_later()
         return version

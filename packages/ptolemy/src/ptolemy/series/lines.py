@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
+from ptolemy.errors import BadInput
 from ptolemy.series.merge import positions, ranked
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
@@ -61,12 +62,15 @@ def shape_of(dataset: str, table: pa.Table, key: Sequence[str]) -> Shape:
 
 
 def nanoseconds(time: str) -> int:
-    """Return a day or a moment as nanoseconds since the epoch."""
-    if _DAY.fullmatch(time):
-        return int(datetime.strptime(time, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * 10**9
-    whole, _, fraction = time.partition(".")
-    moment = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=_SHANGHAI)
-    return int(moment.timestamp()) * 10**9 + int(fraction.ljust(9, "0") or 0)
+    """Return a day or a moment as nanoseconds since the epoch; raise `BadInput` if it is none."""
+    try:
+        if _DAY.fullmatch(time):
+            return int(datetime.strptime(time, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * 10**9
+        whole, _, fraction = time.partition(".")
+        moment = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=_SHANGHAI)
+        return int(moment.timestamp()) * 10**9 + int(fraction.ljust(9, "0") or 0)
+    except ValueError:
+        raise BadInput(f"{time!r} is neither a day nor a moment", hint="20240102, or 2024-01-02 09:31:00") from None
 
 
 def lines(shape: Shape, table: pa.Table) -> bytes:
