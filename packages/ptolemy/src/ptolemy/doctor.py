@@ -11,8 +11,6 @@ from ptolemy._house.doctor import Check
 
 def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
-    import pyarrow  # noqa: F401 - its import takes long on a busy machine, and that is no backend's delay
-
     url = config.text("series")
     return [Check("series", str(BackendURL.parse(url)), lambda: _series(url))]
 
