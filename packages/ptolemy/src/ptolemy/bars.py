@@ -66,8 +66,11 @@ def pro_bar(
     if adj and asset not in ("E", "FD"):
         raise BadParam(f"bars of asset {asset} are not adjusted", hint="leave adj out")
     for window in ma:
-        if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-            raise BadParam(f"ma holds {window!r}, which is no number of bars", hint="ma=[5, 20]")
+        if isinstance(window, bool) or not isinstance(window, int) or not 1 <= window <= 10_000:
+            raise BadParam(f"ma holds {str(window)[:40]!r}, which is no number of bars", hint="ma=[5, 20]")
+    if len(ma) > 20:
+        raise BadParam(f"ma holds {len(ma)} windows", hint="at most 20")
+    _check_precision(precision)
     reads = data_sets(freq, asset, adj, basics)
     versions = dict(as_of or {})
     for word in versions:
@@ -118,13 +121,15 @@ def read_words(parameters: Mapping[str, Any]) -> dict[str, Any]:
             raise BadParam(f"{name} must be a text, not {words[name]!r}")
     if "precision" in words:
         text = str(words["precision"])
-        words["precision"] = None if text == "full" else int(text) if text.isdecimal() else text
+        words["precision"] = None if text == "full" else int(text) if text.isdecimal() and len(text) < 9 else text
     for name, kind in (("ma", int), ("factors", str)):
         if name in words:
             given = words[name].split(",") if isinstance(words[name], str) else words[name]
             if not isinstance(given, list | tuple):
                 raise BadParam(f"{name} must be a list, not {words[name]!r}")
-            words[name] = tuple(int(w) if kind is int and str(w).isdecimal() else w for w in given)
+            words[name] = tuple(
+                int(w) if kind is int and isinstance(w, str) and w.isdecimal() and len(w) < 9 else w for w in given
+            )
     if isinstance(versions := words.get("as_of"), str):
         try:
             words["as_of"] = versions = json.loads(versions)
@@ -156,9 +161,15 @@ def _bars(freq: str, asset: str) -> str:
     return name
 
 
+def _check_precision(precision: Any) -> None:
+    whole = isinstance(precision, int) and not isinstance(precision, bool)
+    if precision is not None and not (whole and 0 <= precision <= 15):
+        raise BadParam(f"precision must be a whole number from 0 to 15, or None, not {str(precision)[:40]!r}")
+
+
 def _factor(word: Any) -> str:
-    if word not in _FACTORS:
-        raise BadParam(f"there is no factor {word!r}", hint=f"known: {', '.join(_FACTORS)}")
+    if not isinstance(word, str) or word not in _FACTORS:
+        raise BadParam(f"there is no factor {str(word)[:40]!r}", hint=f"known: {', '.join(_FACTORS)}")
     if "daily_basic" not in interfaces():
         raise BadParam("factors come from daily_basic, which the catalogue does not have")
     return _FACTORS[word]

@@ -44,9 +44,9 @@ def read_request(parameters: Mapping[str, Any]) -> Request:
         codes=read_codes(parameters.get("ts_code")),
         start=day or start,
         end=day or end,
-        limit=_count("limit", parameters.get("limit")),
-        offset=_count("offset", parameters.get("offset")) or 0,
-        as_of=_count("as_of", parameters.get("as_of")),
+        limit=read_count("limit", parameters.get("limit")),
+        offset=read_count("offset", parameters.get("offset")) or 0,
+        as_of=read_count("as_of", parameters.get("as_of")),
     )
 
 
@@ -57,8 +57,10 @@ def read_codes(value: Codes) -> tuple[str, ...] | None:
     # Anything that gives texts will do, a column of a DataFrame too; a mapping's keys were not meant.
     usable = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes)
     words: list[Any] = value.split(",") if isinstance(value, str) else list(value) if usable else [None]
-    if not all(isinstance(word, str) for word in words):
-        raise BadParam(f"ts_code must be a text or a list of texts, not {value!r}", hint="ts_code='AAPL.US,IBM.US'")
+    if not all(isinstance(word, str) and word.isprintable() for word in words):
+        raise BadParam(
+            f"ts_code must be a text or a list of texts, not {str(value)[:100]!r}", hint="ts_code='AAPL.US,IBM.US'"
+        )
     codes = tuple(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
     if not codes:
         raise BadParam("ts_code names no security", hint="leave it out to ask for all, or name one")
@@ -89,9 +91,11 @@ def _day(text: str) -> str | None:
     return None
 
 
-def _count(name: str, value: Any) -> int | None:
-    if value is None or value == "":
+def read_count(name: str, value: Any) -> int | None:
+    """Return a whole number from 0, also from its text; None if there is none."""
+    if value is None or (isinstance(value, str) and not value):
         return None
-    if isinstance(value, bool) or not str(value).isdecimal():
-        raise BadParam(f"{name} must be a whole number from 0, not {value!r}")
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or len(text) > 18:
+        raise BadParam(f"{name} must be a whole number from 0, not {text[:40]!r}")
     return int(value)

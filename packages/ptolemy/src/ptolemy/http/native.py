@@ -21,7 +21,7 @@ from ptolemy.errors import BadParam, NotFound, PtolemyError, RateLimited, Unknow
 from ptolemy.http.faults import NotAcceptable, detail, status
 from ptolemy.http.formats import TYPES
 from ptolemy.http.limits import Quota
-from ptolemy.http.service import Service, is_small
+from ptolemy.http.service import Service, is_fields, is_small
 from ptolemy.http.text import json_items
 from ptolemy.http.wire import JSON, Headers, Receive, Scope, Send, header, json_bytes, quoted, read_body, send_bytes
 
@@ -67,7 +67,7 @@ async def _parameters(service: Service, scope: Scope, receive: Receive) -> dict[
     body = await read_body(scope, receive, service.max_body)
     try:
         parameters = json.loads(body) if body else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         parameters = None
     if not isinstance(parameters, dict):
         raise BadParam("the body is not a JSON object", hint='{"ts_code": "AAPL.US", "fields": "trade_date,close"}')
@@ -78,7 +78,7 @@ async def _rows(service: Service, scope: Scope, name: str, parameters: dict[str,
     kind = _kind(header(scope, b"accept"), parameters.pop("format", None))
     caller = service.admit(_bearer(scope), _address(scope), name, parameters)
     fields = parameters.pop("fields", None)
-    if not (fields is None or isinstance(fields, str | list)):
+    if not is_fields(fields):
         raise BadParam("fields must be a text with commas or a list of texts")
     if name == PRO_BAR:
         check_words({k: v for k, v in parameters.items() if k != "cursor"})
@@ -179,9 +179,9 @@ def _fault(exc: Exception) -> _Reply:
 
 def _kind(accept: str, said: Any) -> str:
     if said not in (None, ""):
-        if said not in TYPES:
+        if not isinstance(said, str) or said not in TYPES:
             raise BadParam(f"format cannot be {str(said)[:40]!r}", hint=f"one of {', '.join(TYPES)}")
-        return str(said)
+        return said
     return _accepted(accept) if accept else "json"
 
 

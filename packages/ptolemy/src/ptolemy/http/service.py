@@ -17,7 +17,7 @@ from ptolemy.http.limits import Limits, Quota
 from ptolemy.http.metrics import Metrics
 from ptolemy.http.tokens import Token, Tokens
 from ptolemy.http.wire import Scope, header
-from ptolemy.request import read_codes
+from ptolemy.request import read_codes, read_count
 
 if TYPE_CHECKING:
     from ptolemy.series import Series, Version
@@ -115,13 +115,13 @@ class Service:
             words = read_words(parameters)
             table = pro_bar(self.series, fields=fields, **words)
             return Answer(table.slice(int(parameters.get("offset") or 0), self.max_rows), table.num_rows)
-        limit = parameters.get("limit")
-        if limit not in (None, "") and str(limit).isdecimal() and int(limit) > self.max_rows:
+        limit = read_count("limit", parameters.get("limit"))
+        if limit is not None and limit > self.max_rows:
             raise BadParam(
                 f"limit {limit} is above the {self.max_rows} rows that one answer has",
                 hint="ask in pages, with limit and offset",
             )
-        if limit in (None, ""):
+        if limit is None:
             parameters = {**parameters, "limit": self.max_rows}
         return answer(self.series, name, fields, parameters)
 
@@ -148,6 +148,13 @@ class Service:
 
     def _rate(self, token: Token) -> int:
         return max(1, round(token.rate * self.share)) if token.rate else 0
+
+
+def is_fields(value: Any) -> bool:
+    """Tell whether `value` can name columns: a text, a list of texts, or nothing."""
+    return (
+        value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(w, str) for w in value))
+    )
 
 
 def is_small(parameters: Mapping[str, Any]) -> bool:

@@ -11,11 +11,11 @@ from time import perf_counter
 from typing import Any
 
 from ptolemy._house.ids import uuid7
-from ptolemy.bars import PRO_BAR
+from ptolemy.bars import PRO_BAR, WORDS
 from ptolemy.catalogue import interfaces
 from ptolemy.errors import BadParam, BadToken, NoPermission, PtolemyError, RateLimited, UnknownInterface
 from ptolemy.http.faults import detail, status
-from ptolemy.http.service import Service, is_small
+from ptolemy.http.service import Service, is_fields, is_small
 from ptolemy.http.text import json_items
 from ptolemy.http.wire import JSON, Receive, Scope, Send, json_bytes, quoted, read_body, send_bytes
 from ptolemy.request import PARAMETERS
@@ -52,7 +52,7 @@ async def tushare_face(service: Service, scope: Scope, receive: Receive, send: S
 def _read(body: bytes, path: str) -> dict[str, Any]:
     try:
         asked = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadParam("the body is not JSON", hint='{"api_name": "daily", "token": "", "params": {}}') from None
     if not isinstance(asked, dict):
         raise BadParam("the body is not a JSON object", hint='{"api_name": "daily", "token": "", "params": {}}')
@@ -66,7 +66,7 @@ def _read(body: bytes, path: str) -> dict[str, Any]:
     if not name:
         raise BadParam("no interface is named", hint='"api_name": "daily"')
     fields = asked.get("fields")
-    if not (fields is None or isinstance(fields, str) or _is_words(fields)):
+    if not is_fields(fields):
         raise BadParam("fields must be a text with commas or a list of texts")
     known = interfaces()
     if name not in known and name != PRO_BAR:
@@ -78,9 +78,9 @@ def _read(body: bytes, path: str) -> dict[str, Any]:
 
 
 def _answer(service: Service, asked: dict[str, Any], request: str) -> tuple[int, bytes]:
-    name, params = asked["api_name"], asked["params"]
-    if name != PRO_BAR:
-        params = {k: v for k, v in params.items() if k in PARAMETERS}
+    name = asked["api_name"]
+    known = WORDS if name == PRO_BAR else PARAMETERS
+    params = {k: v for k, v in asked["params"].items() if k in known}
     found = service.answer(name, asked["fields"], params)
     table = found.table
     if not params.get("limit") and found.total > table.num_rows + int(params.get("offset") or 0):
@@ -112,7 +112,3 @@ def _said(exc: Exception) -> tuple[int, str]:
     if status(exc) >= 500:
         return BAD_PARAM, f"抱歉，服务出错，请稍后重试：{detail(exc)['message']}"
     return BAD_PARAM, f"参数校验失败：{exc}{hint}"
-
-
-def _is_words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
