@@ -215,7 +215,7 @@ def _lifo_queue() -> Any:
 def _sqlalchemy() -> Any:
     import warnings
 
-    from sqlalchemy.pool import QueuePool  # type: ignore[import-not-found]
+    from sqlalchemy.pool import QueuePool
 
     class Connection:
         def close(self) -> None: ...
@@ -370,8 +370,8 @@ def _against_floor(one: Callable[[], None], n: int = _LOOPS // 10) -> float:
 
 
 def _psycopg_pool() -> tuple[str, Callable[[], None], Callable[[], None]]:
-    from psycopg.pq import TransactionStatus  # type: ignore[import-not-found]
-    from psycopg_pool import ConnectionPool  # type: ignore[import-not-found]
+    from psycopg.pq import TransactionStatus
+    from psycopg_pool import ConnectionPool
 
     class Info:
         transaction_status = TransactionStatus.IDLE
@@ -397,7 +397,7 @@ def _psycopg_pool() -> tuple[str, Callable[[], None], Callable[[], None]]:
 
 
 def _pondpond() -> tuple[str, Callable[[], None], Callable[[], None]]:
-    from pond import Pond, PooledObject, PooledObjectFactory  # type: ignore[import-not-found]
+    from pond import Pond, PooledObject, PooledObjectFactory
 
     class Things(PooledObjectFactory):  # type: ignore[misc]
         def createInstance(self) -> Any:

@@ -182,7 +182,7 @@ def test_serve_runs_until_it_is_told_to_end():
     process = subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        told = json.loads(process.stdout.readline() + process.stdout.readline() + process.stdout.readline() + process.stdout.readline())
+        told = json.loads("".join(process.stdout.readline() for _ in range(4)))
         assert told["version"].startswith("NormalDist@")
         port = int(told["url"].rpartition(":")[2])
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
