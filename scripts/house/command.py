@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from .config import Config, Setting, load_config
-from .doctor import Check, examine
+from .doctor import Check, examine, load_drivers
 from .errors import DISTRIBUTION, LIBRARY, LibraryError, nearest
 from .output import paint, print_records
 from .progress import Progress, no_progress
@@ -254,7 +254,9 @@ def _doctor(settings: Sequence[Setting], checks: _Checks) -> click.Command:
     @json_option
     def doctor(as_json: bool) -> int:
         """Check each configured backend and print the fix; exit 6 if one does not answer."""
-        findings = examine(checks(load_config(settings)))
+        config = load_config(settings)
+        load_drivers(config)
+        findings = examine(checks(config))
         rows = [{**vars(f), "state": "ok" if f.ok else "FAIL"} for f in findings]
         print_records(rows, ["state", "name", "target", "detail"], as_json=as_json)
         for finding in findings:

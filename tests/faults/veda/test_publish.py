@@ -164,7 +164,6 @@ def test_a_call_that_fails_takes_nothing_that_was_acknowledged_and_the_next_try_
     assert figure.lost == 0, figure.harms
 
 
-@pytest.mark.xfail(reason="the operating system's own error comes out", raises=OSError, strict=True)
 def test_a_note_that_cannot_be_written_is_an_error_of_veda(tmp_path: Path, workspaces: list[Path]):
     import veda
 

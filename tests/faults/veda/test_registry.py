@@ -60,7 +60,6 @@ def test_the_registry_survives_a_power_loss(tmp_path: Path, faults: Faults):
     assert figure.lost == 0, figure.harms
 
 
-@pytest.mark.xfail(reason="the folders that hold registry.db are made, but their names are not synced", strict=True)
 def test_a_new_home_survives_a_power_loss_with_the_registry_in_it(tmp_path: Path, faults: Faults):
     figure = faults.figure("registry-power-new-home", "veda", "power loss of the registry in a new home (sqlite, WAL)")
     home = tmp_path / "data" / "veda"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from importlib.metadata import entry_points
 from typing import Any
 
 from exia._house.backends import BackendURL, open_backend
@@ -16,21 +14,11 @@ from exia.errors import BackendUnavailable
 def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
     ports = ("runs", "objects", "blobs")
-    for port in (*ports, "params"):
-        _import(port, config.text(port))
     return [
         *(Check(port, _shown(config, port), _ping(port, config.text(port))) for port in ports),
         Check("params", _shown(config, "params"), lambda: _params(config.text("params"))),
         Check("loaders", "exia.loaders", _loaders),
     ]
-
-
-def _import(port: str, url: str) -> None:
-    """Import an adapter's driver now: the time in which a server must answer is not for that."""
-    scheme = BackendURL.parse(url).scheme
-    for point in entry_points(group=f"exia.{port}", name=scheme):
-        with suppress(ImportError):  # its check will tell
-            point.load()
 
 
 def _shown(config: Config, port: str) -> str:
@@ -60,6 +48,8 @@ def _params(url: str) -> str:
 
 
 def _loaders() -> str:
+    from importlib.metadata import entry_points  # 20 ms to import, and `--help` does not ask
+
     points = sorted(entry_points(group="exia.loaders"))
     for point in points:
         point.load()

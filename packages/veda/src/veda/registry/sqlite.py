@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from veda._house.backends import BackendURL
 from veda._house.errors import nearest
+from veda._house.files import make_folder
 from veda._house.ids import uuid7
 from veda.errors import BackendUnavailable, NotFound, ReleaseExists
 from veda.registry.port import Registry, Release
@@ -47,7 +48,7 @@ class SqliteRegistry:
         self._lock = threading.Lock()
         self._path = path
         with self._translated():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._db = sqlite3.connect(path, timeout=5, check_same_thread=False, isolation_level=None)
             try:
                 self._db.execute("PRAGMA journal_mode=WAL")

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from veda._house.backends import BackendURL
-from veda._house.files import sync_folder, write_durably
+from veda._house.files import make_folder, sync_folder, write_durably
 from veda.errors import BackendUnavailable, Damaged, NotFound
 from veda.settings import home
 from veda.store.port import Store
@@ -42,7 +42,7 @@ class FileStore:
         with self._translated():
             # A file of another size is what a dying disk left; it is written anew.
             if not path.is_file() or path.stat().st_size != len(data):
-                _make_folder(path.parent)
+                make_folder(path.parent)
                 write_durably(path, data)
         return digest
 
@@ -63,7 +63,7 @@ class FileStore:
         """Link a finished file to the claim's name: the kernel lets one link win."""
         path = self._root / "versions" / name / version
         with self._translated():
-            _make_folder(path.parent)
+            make_folder(path.parent)
             made = path.parent / f".{version}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
             write_durably(made, data)
             try:
@@ -113,15 +113,6 @@ class FileStore:
             raise BackendUnavailable(
                 f"file store {self._root}: {exc.strerror or exc}", hint="veda doctor, or set VEDA_STORE"
             ) from exc
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder whose name survives a power loss; ``mkdir`` alone does not promise that."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
 
 
 if TYPE_CHECKING:
