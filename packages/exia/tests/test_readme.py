@@ -69,7 +69,22 @@ def test_every_command_has_an_example_that_runs(path, command):
     example = command.epilog.removeprefix("Example: ")
     if "$(" in example:  # a line for a shell's own start-up file
         return
+    if path == ("serve",):
+        serves(shlex.split(example)[1:])
+        return
 
     done = subprocess.run([*EXIA, *shlex.split(example)[1:]], capture_output=True, text=True, timeout=60, check=False)
 
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+def serves(words):
+    """Start a server, see that it says where it is, and end it."""
+    free = ["0" if word.isdigit() else word for word in words]
+    process = subprocess.Popen([*EXIA, *free], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert "http://127.0.0.1:" in line, err
+    assert process.returncode == 0

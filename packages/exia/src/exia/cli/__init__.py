@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "models": "exia.cli.models:models",
     "params": "exia.cli.params:params",
     "runs": "exia.cli.runs:runs",
+    "serve": "exia.cli.serve:serve",
     "top": "exia.cli.top:top",
 }
 

@@ -15,11 +15,11 @@ _DEPTH = 32
 Mark = tuple[object, ...]
 
 
-def mark(uses: int) -> Mark:
-    """Return the whole stack of the caller, without frames: those would keep their variables alive."""
+def mark(uses: int, depth: int = _DEPTH) -> Mark:
+    """Return the stack of the caller, without frames: those would keep their variables alive."""
     found: list[object] = [uses, threading.get_ident()]
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and len(found) < 2 * _DEPTH:
+    while frame is not None and len(found) < 2 * depth:
         found += (frame.f_code, frame.f_lasti)
         frame = frame.f_back
     return tuple(found)

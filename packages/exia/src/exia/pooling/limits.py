@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from exia._house.errors import nearest
@@ -66,38 +67,38 @@ class Limits:
             if rule is not None and not known and not callable(getattr(rule, verb, None)):
                 raise BadInput(f"{name} must be an object with a method {verb}(), not {rule!r}")
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether a return needs none of the checks: all limits but those on number and time of waiting are off."""
         free = self.max_idle is None or self.max_idle >= self.max_size
         return free and self.max_uses is None and self.max_lifetime is None
 
-    @property
+    @cached_property
     def looked(self) -> int:
         """Of how many leases of one object one is looked at closely; 0 is none."""
         return 0 if self.track == "off" else self.sample
 
-    @property
+    @cached_property
     def period(self) -> int:
         """Leases of one object from one count to the next."""
         return min(self.looked, _LONGEST) or _LONGEST
 
-    @property
+    @cached_property
     def taking(self) -> Order:
         """The rule of order."""
         return _ORDERS[self.order] if isinstance(self.order, str) else self.order
 
-    @property
+    @cached_property
     def asking(self) -> Validation:
         """The rule of validation."""
         return Rested(self.validate_after) if self.validation is None else self.validation
 
-    @property
+    @cached_property
     def growing(self) -> Growth:
         """The rule of growth."""
         return KeepIdle(self.min_idle) if self.growth is None else self.growth
 
-    @property
+    @cached_property
     def tended(self) -> bool:
         """Whether a thread must look after the objects."""
         idle = any(self.asking.due("idle", rest) for rest in (0.0, float("inf")))

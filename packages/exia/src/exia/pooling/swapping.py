@@ -135,7 +135,7 @@ class Swap(Generic[T]):
 
     def undo(self, reason: str = "by request") -> None:
         """Lend the old version again; raise `Conflict` if it is gone."""
-        if not self._go_back(reason):
+        if not self._go_back(reason, logging.INFO):
             raise Conflict(
                 f"the swap to {self.new} is {self.state}; there is no way back",
                 hint="swap to the old version instead",
@@ -258,7 +258,7 @@ class Swap(Generic[T]):
             pool._settle_swap()
             pool._clear_out()
 
-    def _go_back(self, reason: str) -> bool:
+    def _go_back(self, reason: str, level: int = logging.WARNING) -> bool:
         """Lend the old version again, if it is still there."""
         pool = self._pool
         with pool._lock:
@@ -279,7 +279,7 @@ class Swap(Generic[T]):
             self.state, self.reason = "undone", reason
             pool._leaving.extend((entry, "swap") for entry in gone)
             self._over.set()
-        _log.warning("pool %r: back to %s from %s: %s", pool.name, self.old, self.new, reason)
+        _log.log(level, "pool %r: back to %s from %s: %s", pool.name, self.old, self.new, reason)
         pool._tell("undone", old=self.old, new=self.new, reason=reason)
         pool._keep()
         pool._wake()

@@ -62,8 +62,10 @@ class Lending(Places[T]):
         entry._held = entry._line
         if limits.track != "off":
             now = monotonic()
-            if limits.track == "full" or closely or now - began > _LONG:
+            if limits.track == "full" or closely:
                 entry._by = mark(entry.uses)
+            elif now - began > _LONG:
+                entry._by = mark(entry.uses, 5)
             if closely and limits.looked:
                 entry.since = now
                 entry._held = entry._line.twin  # so that its return takes the long way too

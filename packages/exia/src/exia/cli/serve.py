@@ -1,0 +1,77 @@
+"""``exia serve``: a pool over HTTP, on this machine."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+
+import click
+
+from exia._house.command import Command, json_option, note
+from exia._house.output import print_record
+from exia.errors import BadInput
+from exia.pooling import pool
+from exia.pooling.following import Follower
+from exia.serving import PoolServer
+
+
+@click.command(cls=Command, epilog="Example: exia serve python:statistics:NormalDist --port 8200")
+@click.argument("ref")
+@click.option("--port", type=click.IntRange(0, 65535), default=8200, show_default=True, help="0 takes a free one.")
+@click.option("--max-size", type=click.IntRange(1), default=8, show_default=True, help="Objects at most.")
+@click.option("--max-waiting", type=click.IntRange(0), default=256, show_default=True, help="Callers that may wait.")
+@click.option("--timeout", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds that they wait.")
+@click.option("--params", metavar="JSON", default="{}", help="What the objects are made with, as a JSON object.")
+@click.option("--process", is_flag=True, help="Let each object live in a process of its own.")
+@click.option("--follow", type=click.FloatRange(0.1), help="Look each so many seconds for what REF names, and swap.")
+@click.option("--canary", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Its share of calls at first.")
+@json_option
+def serve(
+    ref: str,
+    port: int,
+    max_size: int,
+    max_waiting: int,
+    timeout: float,
+    params: str,
+    process: bool,
+    follow: float | None,
+    canary: float,
+    as_json: bool,
+) -> None:
+    """Serve the object that REF names, on 127.0.0.1 only.
+
+    POST /call/METHOD with JSON arguments calls it; GET /methods, /stats, /metrics and /healthz tell
+    about it. With --follow a moved tag or a newer release is swapped in without a lost call. SIGTERM or Ctrl-C ends it
+    after the running calls.
+    """
+    try:
+        made_with = json.loads(params)
+    except ValueError as exc:
+        raise BadInput(f"--params is no JSON: {exc}", hint="""write it as --params '{"window": 20}'""") from None
+    if not isinstance(made_with, dict):
+        raise BadInput("--params is no object", hint="""write it as --params '{"window": 20}'""")
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with ExitStack() as stack:
+        served = stack.enter_context(
+            pool(
+                ref,
+                params=made_with,
+                max_size=max_size,
+                max_waiting=max_waiting,
+                timeout=timeout,
+                min_idle=1,
+                process=process,
+            )
+        )
+        if follow is not None:
+            stack.enter_context(Follower(served, ref, every=follow, canary=canary))
+        server = stack.enter_context(PoolServer(served, port))
+        print_record({"url": server.url, "version": served.version}, as_json=as_json)
+        sys.stdout.flush()
+        note("Ctrl-C ends it")
+        while not stop.wait(0.5):
+            pass
