@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 import time
@@ -22,6 +23,9 @@ from exia.objects.port import ObjectStore, Packed
 from exia.objects.zodb import ZodbObjects, only_mappings
 
 _MAGIC = b"FS30"  # how a FileStorage begins
+logging.getLogger("ZODB.FileStorage").setLevel(
+    logging.ERROR
+)  # what a crash has left it mends, and says so at each read
 _PATIENCE = 10.0  # seconds to wait for another writer
 _Seen = tuple[int, int, int, int]
 
