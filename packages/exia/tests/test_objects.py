@@ -230,6 +230,17 @@ def test_a_file_that_is_no_catalogue_is_named(tmp_path):
         open_objects(f"file://{tmp_path}/text.fs").names()
 
 
+@pytest.mark.parametrize("begun", [b"", b"F", b"FS30"])
+def test_a_catalogue_whose_first_writer_was_killed_is_empty_and_can_be_written(tmp_path, begun):
+    (tmp_path / "catalogue.fs").write_bytes(begun)
+    store = open_objects(f"file://{tmp_path}/catalogue.fs")
+
+    assert store.names() == []
+    store.add(version(1))
+    assert store.find("momentum") == version(1)
+    store.close()
+
+
 def test_a_write_that_was_cut_off_leaves_what_was_there(tmp_path):
     store = open_objects(f"file://{tmp_path}/catalogue.fs")
     store.add(version(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 import time
@@ -21,6 +22,10 @@ from exia.errors import BackendUnavailable, Damaged, ExiaError
 from exia.objects.port import ObjectStore, Packed
 from exia.objects.zodb import ZodbObjects, only_mappings
 
+_MAGIC = b"FS30"  # how a FileStorage begins
+logging.getLogger("ZODB.FileStorage").setLevel(
+    logging.ERROR
+)  # what a crash has left it mends, and says so at each read
 _PATIENCE = 10.0  # seconds to wait for another writer
 _Seen = tuple[int, int, int, int]
 
@@ -78,10 +83,18 @@ class FileObjects(ZodbObjects):
         seen = (os.getpid(), found.st_ino, found.st_size, found.st_mtime_ns)
         if self._open is None or seen != self._seen:
             self._drop()
-            if not found.st_size:  # a first writer is about to fill it
+            if found.st_size < len(_MAGIC) and self._is_stub():
                 return None
             self._refuse_foreign()
-            self._open = DB(FileStorage(str(self._path), read_only=True), class_factory=only_mappings)
+            storage = FileStorage(str(self._path), read_only=True)
+            if not len(storage):  # its first writer has not finished, or was killed before it had
+                storage.close()
+                return None
+            try:
+                self._open = DB(storage, class_factory=only_mappings)
+            except BaseException:
+                storage.close()
+                raise
             self._seen = seen
         return self._open
 
@@ -96,6 +109,8 @@ class FileObjects(ZodbObjects):
         made = [folder.parent for folder in self._path.parents if not folder.exists()]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock, self._alone():
+            if self._path.exists() and self._is_stub():
+                self._path.unlink()  # its first writer was killed before it had written anything
             self._refuse_foreign()
             database = DB(FileStorage(str(self._path)), class_factory=only_mappings)
             if new:  # the file's own bytes are synced by each transaction, its name by nobody else
@@ -106,6 +121,10 @@ class FileObjects(ZodbObjects):
             finally:
                 database.close()
 
+    def _is_stub(self) -> bool:
+        """Tell whether the file is no more than a beginning of a new one's first bytes."""
+        return self._path.stat().st_size < len(_MAGIC) and _MAGIC.startswith(self._path.read_bytes())
+
     def _refuse_foreign(self) -> None:
         """Raise `Damaged` for a file of another kind, which FileStorage would leave open."""
         try:
@@ -113,7 +132,7 @@ class FileObjects(ZodbObjects):
                 head = file.read(4)
         except FileNotFoundError:
             return
-        if head not in (b"", b"FS30"):
+        if head != _MAGIC:
             raise Damaged(f"{self._path} is no catalogue", hint="exia config show --origin")
 
     @contextmanager
