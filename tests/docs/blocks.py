@@ -1,5 +1,6 @@
 """Run the fenced blocks of a Markdown page, so that what the docs show is what happens.
 
+A block whose first line is ``# some/path.ext`` is written to that file, without that line, in whatever language.
 ``console`` blocks hold commands after ``$ `` and, below each, what it prints (``...`` stands for anything;
 no output shown means any). ``bash`` blocks are scripts. ``python`` blocks are scripts too, or sessions if they
 begin with ``>>>``. All blocks of a page run in order and share one working folder, one home, the variables that
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RUN = ("console", "bash", "python")
-_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>[\w-]*)[^\n]*$")
+_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>\{[\w-]+\}|[\w-]*)[^\n]*$")
+_FILE = re.compile(r"# ([\w./-]+\.\w+)\n")
 _NOT_RUN = re.compile(r"<!-- not run: (?P<reason>.+?) -->")
 _LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -30,6 +32,17 @@ class Block:
     text: str
     line: int
     not_run: str | None
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block is, by its first line."""
+        found = _FILE.match(self.text)
+        return found and found[1]
+
+    @property
+    def runs(self) -> bool:
+        """Whether a reader does something with it."""
+        return not self.not_run and bool(self.file or self.language in RUN)
 
 
 def blocks(page: str) -> list[Block]:
@@ -62,7 +75,11 @@ class Runner:
 
     def run(self, block: Block) -> None:
         """Run one block; raise `AssertionError` with what it printed if it is not as shown."""
-        if block.language == "bash":
+        if block.file:
+            self._bash(
+                'mkdir -p "$(dirname "$1")" && printf "%s\\n" "$2" >"$1"', block.file, block.text.partition("\n")[2]
+            )
+        elif block.language == "bash":
             self._shell(block.text)
         elif block.language == "console":
             for command, shown in _commands(block.text):
@@ -89,11 +106,11 @@ class Runner:
             env=dict(self.env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,  # a slow machine's progress is no part of what is shown
             text=True,
             timeout=240,
         )
-        assert done.returncode == 0, f"exit code {done.returncode}:\n{done.stdout}"
+        assert done.returncode == 0, f"exit code {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
 

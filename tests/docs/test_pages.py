@@ -18,7 +18,18 @@ PAGES = sorted(
         *ROOT.glob("examples/**/*.md"),
     ]
 )
-TO_RUN = [p for p in PAGES if any(b.language in RUN and not b.not_run for b in blocks(p.read_text(encoding="utf-8")))]
+# The reference is written from the code: its examples are run as the commands' own.
+TO_RUN = [
+    page
+    for page in PAGES
+    if ROOT / "docs" / "reference" not in page.parents
+    and any(block.runs for block in blocks(page.read_text(encoding="utf-8")))
+]
+CHINESE = sorted((ROOT / "docs" / "zh").rglob("*.md"))
+PAIRS = [
+    (ROOT / "README.md", ROOT / "README.zh-CN.md"),
+    *((ROOT / "docs" / page.relative_to(ROOT / "docs" / "zh"), page) for page in CHINESE),
+]
 
 
 @pytest.mark.parametrize("page", TO_RUN, ids=lambda p: str(p.relative_to(ROOT)))
@@ -26,7 +37,7 @@ def test_every_block_of_the_page_does_what_it_shows(page, tmp_path):
     runner = _runner(tmp_path, _place(page, tmp_path / "work"))
 
     for block in blocks(page.read_text(encoding="utf-8")):
-        if block.language in RUN and not block.not_run:
+        if block.runs:
             try:
                 runner.run(block)
             except AssertionError as exc:
@@ -35,7 +46,7 @@ def test_every_block_of_the_page_does_what_it_shows(page, tmp_path):
 
 def _place(page, work):
     """Return the folder in which a reader of `page` stands."""
-    if page.parent == ROOT:  # these pages speak to somebody in a clone, and this is one
+    if page.parent == ROOT or page.name == "index.md":  # these pages speak to somebody in a clone, and this is one
         return ROOT
     work.mkdir()
     if (ROOT / "examples").is_dir():
@@ -80,11 +91,12 @@ def test_every_link_into_this_checkout_leads_somewhere(page):
     assert not dead
 
 
-def test_the_two_readmes_have_the_same_headings_and_the_same_blocks():
-    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: str(pair[1].relative_to(ROOT)))
+def test_a_chinese_page_has_the_headings_and_the_blocks_of_its_english_one(pair):
+    english, chinese = (page.read_text(encoding="utf-8") for page in pair)
 
     assert _levels(chinese) == _levels(english)
-    assert [_code(b) for b in blocks(chinese)] == [_code(b) for b in blocks(english)]
+    assert _shown(chinese) == _shown(english)
 
 
 def test_a_console_block_is_compared_with_what_its_commands_print(tmp_path):
@@ -110,6 +122,14 @@ def test_blocks_of_all_kinds_run_and_a_failing_one_is_seen(tmp_path):
             runner.run(Block(language, text, 1, None))
 
 
+def test_a_block_that_begins_with_a_path_is_that_file(tmp_path):
+    runner = _runner(tmp_path, tmp_path)
+
+    runner.run(Block("toml", "# a/b.toml\n[one]\ntwo = 'three'", 1, None))
+
+    assert (tmp_path / "a" / "b.toml").read_text() == "[one]\ntwo = 'three'\n"
+
+
 def test_a_block_is_left_out_only_by_the_marker_right_above_it():
     page = "<!-- not run: needs a server -->\n\n```bash\na\n```\n\ntext\n\n```bash\nb\n```\n"
 
@@ -119,6 +139,11 @@ def test_a_block_is_left_out_only_by_the_marker_right_above_it():
 def _levels(page):
     prose = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
     return [len(mark) for mark in re.findall(r"^(#+) ", prose, flags=re.MULTILINE)]
+
+
+def _shown(page):
+    """The blocks that a reader sees; those in braces are for Sphinx."""
+    return [_code(block) for block in blocks(page) if not block.language.startswith("{")]
 
 
 def _code(block):

@@ -117,6 +117,8 @@ SERVICES: tuple[Service, ...] = (
     Service("zsh", "zsh", "zsh", "debian", "zsh", server=False),
     Service("fish", "fish", "fish", "debian", "fish", server=False),
     Service("chromium", "chromium", "chromium", "debian", "chromium", server=False),
+    Service("strace", "strace", "strace", "debian", "strace", server=False),
+    Service("faketime", "faketime", "faketime", "debian", "faketime", server=False),
 )
 
 

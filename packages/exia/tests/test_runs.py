@@ -13,7 +13,7 @@ from exia.testing import RunsContract
 from exia.testing.runs import points, record
 
 
-@pytest.fixture(params=["sqlite", "mongodb"])
+@pytest.fixture(params=["sqlite", pytest.param("mongodb", marks=pytest.mark.mongodb)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunStore]:
     store = open_runs(backend_url(request.param, tmp_path))
     yield store

@@ -85,8 +85,18 @@ def workspace(tmp_path):
 
 
 @pytest.fixture
-def minio_url():
-    """Give the URL of an empty place on a real S3 server."""
+def trusted_author(home, tmp_path):
+    """Make the author's key, and let the home ``other`` trust it."""
+    from veda import keys
+
+    key = keys.signing_key()
+    keys.trust("author", str(key.public), home=tmp_path / "other")
+    return key
+
+
+@pytest.fixture
+def minio_url(trusted_author):
+    """Give the URL of an empty place on a real S3 server, whose author the home ``other`` trusts."""
     url = os.environ.get("VEDA_TEST_MINIO_URL")
     if not url:
         pytest.skip("set VEDA_TEST_MINIO_URL to minio://key:secret@host:port/bucket?secure=false")

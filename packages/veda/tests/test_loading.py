@@ -137,7 +137,7 @@ def test_exia_finds_a_loader_with_what_it_needs(publish):
     assert (loaded.name, loaded.version, loaded.digest) == ("small", "1.0", pulled.digest)
     assert loaded.factory(step=5).signal(1) == 6
     assert loaded.methods["signal"] == {
-        "signature": "(self, value: float) -> float",
+        "signature": "(value: float) -> float",
         "summary": "Return `value` plus the step.",
     }
     with pytest.raises(NotFound):

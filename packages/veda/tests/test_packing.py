@@ -31,7 +31,7 @@ def test_a_package_says_what_it_holds(workspace):
     assert point["target"] == "small:Small"
     assert point["summary"] == "Add a number to what comes in."
     assert point["methods"]["signal"] == {
-        "signature": "(self, value: float) -> float",
+        "signature": "(value: float) -> float",
         "summary": "Return `value` plus the step.",
     }
     assert point["parameters"]["properties"] == {"step": {"annotation": "int", "type": "integer", "default": 1}}
@@ -271,3 +271,37 @@ def test_the_time_of_day_is_nowhere_in_a_package(workspace, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 4e9)
 
     assert veda.pack(root).path.read_bytes() == before
+
+
+def test_a_workspace_that_has_not_changed_is_not_packed_again(workspace, monkeypatch):
+    import os
+    import time
+
+    folder = workspace()
+    past = time.time() - 60
+    with monkeypatch.context() as patch:  # time stamps that are old enough to be believed
+        later = time.time_ns() + 10**9
+        patch.setattr(time, "time_ns", lambda: later)
+        first = veda.pack(folder)
+    written = first.path.stat().st_mtime_ns
+
+    assert veda.pack(folder).path.stat().st_mtime_ns == written
+
+    part = folder / "src" / "small" / "parts.py"
+    part.write_text(part.read_text().replace("one", "two"))
+    os.utime(part, (past, past))  # not even an old time stamp hides a change
+    changed = veda.pack(folder)
+    assert changed.digest != first.digest
+
+    changed.path.write_bytes(b"x" * changed.path.stat().st_size)
+    assert veda.pack(folder).digest == changed.digest
+
+
+def test_a_workspace_that_changed_just_now_is_read_again(workspace):
+    folder = workspace()
+    first = veda.pack(folder)
+    part = folder / "src" / "small" / "parts.py"
+
+    part.write_text(part.read_text().replace("one", "two"))
+
+    assert veda.pack(folder).digest != first.digest

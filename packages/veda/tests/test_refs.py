@@ -4,7 +4,8 @@ import pytest
 
 import veda
 from veda import BadInput, NotFound, Ref
-from veda.publish import register, tag
+from veda.publish import register
+from veda.records import tag
 from veda.registry import open_registry
 from veda.resolve import find_release
 

@@ -88,7 +88,6 @@ def test_runs_survive_a_power_loss(tmp_path: Path, faults: Faults):
     assert figure.lost == 0, figure.harms
 
 
-@pytest.mark.xfail(reason="the folders that hold runs.db are made, but their names are not synced", strict=True)
 def test_a_new_home_survives_a_power_loss_with_the_runs_in_it(tmp_path: Path, faults: Faults):
     figure = faults.figure("runs-power-new-home", "exia", "power loss while the first runs of a new home are recorded")
     home = tmp_path / "data" / "exia"

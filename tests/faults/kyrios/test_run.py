@@ -183,7 +183,6 @@ def test_a_run_that_loses_power_keeps_what_has_succeeded(home: Path, flow: Path,
     assert figure.lost == 0, figure.harms
 
 
-@pytest.mark.xfail(reason="the folders that hold history.db are made, but their names are not synced", strict=True)
 def test_a_new_home_survives_a_power_loss_with_the_runs_in_it(home: Path, flow: Path, faults: Faults):
     figure = faults.figure("run-power-new-home", "kyrios", "power loss during the first local run of a new home")
     home.rmdir()

@@ -7,7 +7,8 @@ import random
 import socket
 import struct
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
@@ -43,6 +44,14 @@ class Line:
 
 
 CLEAR = Line()
+
+
+@dataclass
+class _Connection:
+    """The two ends of a connection, and whether it has been cut."""
+
+    ends: list[asyncio.StreamWriter]
+    cut: bool = False
 
 
 @dataclass
@@ -142,9 +151,15 @@ class FaultProxy:
 
     async def _stop(self) -> None:
         await self._close_listener()
-        for task in self._open:
-            task.cancel()
-        await self._reset_all()
+        me, told = asyncio.current_task(), set[asyncio.Task[None]]()
+        # A connection that is just being accepted must begin before it can be ended in order.
+        while others := asyncio.all_tasks() - {me}:
+            for task in self._open - told:
+                task.cancel()
+            told |= self._open
+            await asyncio.wait(others, timeout=0.05)
+        for _ in range(3):  # let the transports that were closed last say goodbye to their sockets
+            await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.seen.connections += 1
@@ -152,26 +167,30 @@ class FaultProxy:
         task = asyncio.current_task()
         assert task is not None
         self._open.add(task)
-        writers = [writer]
+        both = _Connection([writer])
+        self._writers.add(writer)
+        ended = False
         try:
             there, back = await asyncio.open_connection(*self.target)
-            writers.append(back)
-            self._writers.update(writers)
+            both.ends.append(back)
+            self._writers.add(back)
             draw = random.Random(f"{self.seed}/{number}/to_server")
             draw_back = random.Random(f"{self.seed}/{number}/to_client")
-            await asyncio.gather(
-                self._pump(reader, back, self._to_server, draw, "to_server", writers),
-                self._pump(there, writer, self._to_client, draw_back, "to_client", writers),
-            )
-        except (OSError, asyncio.CancelledError):
-            for end in writers:
-                _reset(end)
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._pump(reader, back, self._to_server, draw, "to_server", both))
+                pumps.create_task(self._pump(there, writer, self._to_client, draw_back, "to_client", both))
+            ended = True
+        except (OSError, ExceptionGroup, asyncio.CancelledError):
+            pass  # the line is broken, by us or by an end of it: both ends learn of it below
         finally:
-            for end in writers:
+            # All at once and before any wait: whoever is cancelled here has still closed both.
+            for end in both.ends:
                 self._writers.discard(end)
-                end.close()
-                # An end that the peer has reset cannot be closed politely, and need not be.
-                await asyncio.gather(end.wait_closed(), return_exceptions=True)
+                if ended:
+                    end.close()
+                else:
+                    _reset(end)
+            await asyncio.gather(*(end.wait_closed() for end in both.ends), return_exceptions=True)
             self._open.discard(task)
 
     async def _pump(
@@ -181,7 +200,7 @@ class FaultProxy:
         line: Line,
         draw: random.Random,
         direction: str,
-        ends: list[asyncio.StreamWriter],
+        both: _Connection,
     ) -> None:
         faults: list[tuple[int, str]] = sorted(
             (_drawn(after, draw), kind)
@@ -191,12 +210,14 @@ class FaultProxy:
         limit, kind = faults[0] if faults else (None, "")
         passed = 0
         if limit == 0 and kind != "blackhole":
-            await self._break(kind, ends)
+            await self._break(kind, both, source)
             return
         while data := await source.read(65536):
             room = len(data) if limit is None else min(len(data), limit - passed)
             for piece in _pieces(data[:room], line.rate):
                 await asyncio.sleep(_wait(line, len(piece), draw))
+                if both.cut:
+                    break
                 sink.write(piece)
                 await sink.drain()
             passed += room
@@ -207,16 +228,25 @@ class FaultProxy:
                     while await source.read(65536):
                         pass
                 else:
-                    await self._break(kind, ends)
+                    await self._break(kind, both, source)
                 return
-        if sink.can_write_eof():
+        if not both.cut:
             sink.write_eof()
 
-    async def _break(self, kind: str, ends: list[asyncio.StreamWriter]) -> None:
+    async def _break(self, kind: str, both: _Connection, source: asyncio.StreamReader) -> None:
         setattr(self.seen, kind, getattr(self.seen, kind) + 1)
-        stop: Callable[[asyncio.StreamWriter], None] = _reset if kind == "reset" else asyncio.StreamWriter.close
-        for end in ends:
-            stop(end)
+        if kind == "reset":
+            for end in both.ends:
+                _reset(end)
+            return
+        both.cut = True
+        for end in both.ends:
+            end.write_eof()
+        # Closing with bytes unread would be a reset; they are read, until the peer has closed too.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while await source.read(65536):
+                    pass
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

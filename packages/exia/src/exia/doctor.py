@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import entry_points
 
 from exia._house.backends import BackendURL
 from exia._house.config import Config
@@ -30,6 +29,8 @@ def _runs(url: str) -> str:
 
 
 def _loaders() -> str:
+    from importlib.metadata import entry_points  # 20 ms to import, and `--help` does not ask
+
     points = sorted(entry_points(group="exia.loaders"))
     for point in points:
         point.load()

@@ -13,8 +13,11 @@ LIBRARIES = ("veda", "exia", "kyrios", "ptolemy")
 
 def checks(config: Config) -> Iterable[Check]:
     """Give the checks of each library, under its name."""
+    found = []
     for library in LIBRARIES:
         settings = import_module(f"{library}.settings").SETTINGS
         theirs = import_module(f"{library}._house.config").load_config(settings)
+        import_module(f"{library}._house.doctor").load_drivers(theirs)
         for check in import_module(f"{library}.doctor").checks(theirs):
-            yield Check(f"{library} {check.name}", check.target, check.ask)
+            found.append(Check(f"{library} {check.name}", check.target, check.ask))
+    return found  # a list: no check may start while a driver is still being imported

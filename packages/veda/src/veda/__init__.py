@@ -26,36 +26,50 @@ from veda.errors import (
     ReleaseExists,
     UnknownBackend,
     Unsatisfiable,
+    Untrusted,
     VedaError,
 )
 
 if TYPE_CHECKING:
+    from veda.channels import Channel, promote, read_channel, renew
     from veda.checking import Finding, check
+    from veda.comparing import Difference, diff
     from veda.environment import create_environment, rollback_environment
     from veda.environment_model import Generation
     from veda.fetch import Pulled, pull
     from veda.inspecting import inspect
+    from veda.keys import Key, new_key, revoke, trust, trusted
     from veda.loading import LoadedAlgorithm, PackageFacts, load, load_algorithm
     from veda.lock_environment import lock
     from veda.lock_file import Lock
     from veda.manifest import Manifest
     from veda.names import Ref
     from veda.package import Package, open_package, pack, unpack, verify
-    from veda.publish import Pushed, push, register, tag
-    from veda.registry import Registry, Release, open_registry
+    from veda.publish import Pushed, push, register
+    from veda.records import history, tag, unyank, update, yank
+    from veda.registry import Event, Query, Registry, Release, open_registry
+    from veda.remote import Probe, probe, register_remote, reindex
     from veda.rollout import deploy_environment, fleet
     from veda.starting import new_workspace
     from veda.store import Store, open_store
+    from veda.syncing import Synced, sync
+    from veda.upkeep import Collected, Fault, collect, stats, verify_store
 
 __all__ = [
     "ArchiveRefused",
     "BackendUnavailable",
     "BadInput",
+    "Channel",
+    "Collected",
     "ConfigError",
     "Conflict",
     "Damaged",
+    "Difference",
+    "Event",
+    "Fault",
     "Finding",
     "Generation",
+    "Key",
     "LoadedAlgorithm",
     "Lock",
     "Manifest",
@@ -65,61 +79,85 @@ __all__ = [
     "NotFound",
     "Package",
     "PackageFacts",
+    "Probe",
     "Pulled",
     "Pushed",
+    "Query",
     "Ref",
     "Registry",
     "Release",
     "ReleaseExists",
     "Store",
+    "Synced",
     "UnknownBackend",
     "Unsatisfiable",
+    "Untrusted",
     "VedaError",
     "check",
+    "collect",
     "create_environment",
     "deploy_environment",
+    "diff",
     "fleet",
+    "history",
     "inspect",
     "load",
     "load_algorithm",
     "lock",
+    "new_key",
     "new_workspace",
     "open_package",
     "open_registry",
     "open_store",
     "pack",
+    "probe",
+    "promote",
     "pull",
     "push",
+    "read_channel",
     "register",
+    "register_remote",
+    "reindex",
+    "renew",
+    "revoke",
     "rollback_environment",
+    "stats",
+    "sync",
     "tag",
+    "trust",
+    "trusted",
     "unpack",
+    "unyank",
+    "update",
     "verify",
+    "verify_store",
+    "yank",
 ]
 
 _HOMES = {
-    "rollout": (
-        "deploy_environment",
-        "fleet",
-    ),
-    "lock_file": ("Lock",),
-    "lock_environment": ("lock",),
-    "environment_model": ("Generation",),
-    "environment": (
-        "create_environment",
-        "rollback_environment",
-    ),
+    "channels": ("Channel", "promote", "read_channel", "renew"),
     "checking": ("Finding", "check"),
+    "comparing": ("Difference", "diff"),
+    "environment": ("create_environment", "rollback_environment"),
+    "environment_model": ("Generation",),
     "fetch": ("Pulled", "pull"),
     "inspecting": ("inspect",),
+    "keys": ("Key", "new_key", "revoke", "trust", "trusted"),
     "loading": ("LoadedAlgorithm", "PackageFacts", "load", "load_algorithm"),
+    "lock_environment": ("lock",),
+    "lock_file": ("Lock",),
     "manifest": ("Manifest",),
     "names": ("Ref",),
     "package": ("Package", "open_package", "pack", "unpack", "verify"),
-    "publish": ("Pushed", "push", "register", "tag"),
-    "registry": ("Registry", "Release", "open_registry"),
+    "publish": ("Pushed", "push", "register"),
+    "records": ("history", "tag", "unyank", "update", "yank"),
+    "registry": ("Event", "Query", "Registry", "Release", "open_registry"),
+    "remote": ("Probe", "probe", "register_remote", "reindex"),
+    "rollout": ("deploy_environment", "fleet"),
     "starting": ("new_workspace",),
     "store": ("Store", "open_store"),
+    "syncing": ("Synced", "sync"),
+    "upkeep": ("Collected", "Fault", "collect", "stats", "verify_store"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

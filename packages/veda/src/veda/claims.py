@@ -106,9 +106,9 @@ def _event(store: Store, key: str) -> Event:
     try:
         event = Event(**json.loads(store.read(key)[0]))
         texts = (event.kind, event.name, event.version, event.subject, event.by, event.id, event.at)
-        if all(isinstance(t, str) for t in texts) and isinstance(event.data, dict):
-            if key == f"events/{event.name}/{event.kind}/{event.id}":
-                return event
+        typed = all(isinstance(t, str) for t in texts) and isinstance(event.data, dict)
+        if typed and key == f"events/{event.name}/{event.kind}/{event.id}":
+            return event
     except (ValueError, TypeError, RecursionError):
         pass
     raise Damaged(f"the store's event {key} cannot be read", hint=f"remove {key} from the store")

@@ -51,6 +51,7 @@ def pull(
     *,
     channel: str | None = None,
     pinned: bool = False,
+    offline: bool = False,
     registry: str | None = None,
     home: Path | str | None = None,
     progress: Progress = no_progress,
@@ -68,6 +69,8 @@ def pull(
         Take the release that this signed channel of the store names.
     pinned
         Whether somebody whom you trust gave the digest in `ref`: no signature is asked for then.
+    offline
+        Use what `sync` has fetched into the cache, and no network.
     registry, home
         Where the release is registered and installed.
     progress
@@ -85,6 +88,8 @@ def pull(
         If what the store sent is not what it claimed; nothing is installed.
     """
     wanted = Ref.parse(ref)
+    if offline:
+        from_ = f"file:{(home_folder(home) / 'cache').absolute()}"
     with open_store(from_, home=home) as store, open_registry(registry, home=home) as catalogue:
         if channel:
             version, claim = _in_channel(wanted, store, channel, from_, home)

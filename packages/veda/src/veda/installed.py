@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from veda._house.files import write_durably
-from veda.errors import ArchiveRefused, Conflict, Damaged, NotFound, VedaError
+from veda.errors import ArchiveRefused, BackendUnavailable, Conflict, Damaged, NotFound, VedaError
 from veda.manifest import FileEntry, Manifest
 from veda.package import Package, check_project, open_package
 from veda.settings import home as home_folder
@@ -63,7 +63,14 @@ def verify_tree(digest: str, home: Path | str | None = None) -> Manifest:
 
 def remember_archive(package: Package, home: Path | str | None = None) -> None:
     """Note where the archive of a registered release is, so that its reference can be pushed."""
-    write_durably(_archive_note(package.digest, home), f"{package.path.absolute()}\n".encode())
+    note = _archive_note(package.digest, home)
+    try:
+        write_durably(note, f"{package.path.absolute()}\n".encode())
+    except OSError as exc:
+        raise BackendUnavailable(
+            f"{note} cannot be written: {exc.strerror or exc}",
+            hint="make room or mend the permissions there, then run the same command again",
+        ) from exc
 
 
 def find_archive(digest: str, home: Path | str | None = None) -> Package | None:

@@ -22,7 +22,7 @@ def describe(name: str, target: str, source: Source) -> dict[str, Any]:
     dict
         ``name``, ``target``, ``summary`` (first line of the docstring), ``parameters`` (a JSON
         Schema of what its constructor takes) and ``methods`` (each public method to its
-        ``signature`` and ``summary``).
+        ``signature``, as it is called, and ``summary``).
 
     Raises
     ------
@@ -46,7 +46,7 @@ def describe(name: str, target: str, source: Source) -> dict[str, Any]:
                 if node.name == "__init__":
                     constructor = node
                 elif not node.name.startswith("_") and not _is_property(node):
-                    methods[node.name] = {"signature": _signature(node), "summary": _summary(node)}
+                    methods[node.name] = {"signature": _signature(node, bound=True), "summary": _summary(node)}
         if "package" in methods or any(_assigns(n, "package") for n in found.body):
             raise BadInput(f"{target} has a member named 'package', where Veda puts its own", hint="rename it")
     parameters = _parameters(constructor, isinstance(found, ast.ClassDef)) if constructor else _fields(fields)
@@ -109,8 +109,20 @@ def _lineage(node: ast.ClassDef, tree: ast.Module | None) -> Iterator[ast.ClassD
         queue += [known[b.id] for b in current.bases if isinstance(b, ast.Name) and b.id in known]
 
 
-def _signature(node: ast.FunctionDef) -> str:
+def _signature(node: ast.FunctionDef, *, bound: bool) -> str:
+    """Return the signature as callers meet it: without the argument that Python fills in itself."""
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    static = any(ast.unparse(d).rpartition(".")[2] == "staticmethod" for d in node.decorator_list)
+    first = [*node.args.posonlyargs, *node.args.args][:1]
+    if bound and not static and first:
+        args = ast.arguments(**dict(ast.iter_fields(node.args)))
+        if args.posonlyargs:
+            args.posonlyargs = args.posonlyargs[1:]
+        else:
+            args.args = args.args[1:]
+        # The defaults are those of the last arguments; a default of `self` would be one too many.
+        args.defaults = args.defaults[max(0, len(args.defaults) - len(args.posonlyargs) - len(args.args)) :]
+        return f"({ast.unparse(args)}){returns}"
     return f"({ast.unparse(node.args)}){returns}"
 
 

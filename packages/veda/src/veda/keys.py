@@ -12,9 +12,8 @@ from pathlib import Path
 
 from veda._house.config import load_config
 from veda._house.errors import nearest
-from veda._house.files import write_durably
+from veda._house.files import make_folder, write_durably
 from veda.errors import BadInput, Conflict, NotFound, Untrusted
-from veda.registry.database import make_folder
 from veda.settings import SETTINGS
 from veda.settings import home as home_folder
 from veda.signatures import CHANNEL, RELEASE, PublicKey, make_key, sign, signer

@@ -51,7 +51,7 @@ class LoadedAlgorithm:
     name, version, digest
         The release.
     methods
-        Each public method to its ``signature`` and ``summary``.
+        Each public method to its ``signature``, as it is called, and ``summary``.
     parameters
         JSON Schema of what `factory` takes.
     """

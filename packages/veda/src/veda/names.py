@@ -16,6 +16,9 @@ _TAG = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{8,64}")
 # What Windows cannot name would make a package that unpacks on one machine only.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+# What most paths are: no character, part or length that any rule below is about.
+_SIMPLE = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*(?<!\.)/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*(?<!\.)")
+_DEVICE_IN = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[./]|$)", re.IGNORECASE)
 _UNPORTABLE = frozenset('<>:"|?*')
 
 
@@ -100,6 +103,8 @@ class Ref:
 
 def path_fault(path: str) -> tuple[str, str] | None:
     """Return why `path` cannot be a file's name in a package, as (reason, detail), or None if it can."""
+    if len(path) <= 240 and _SIMPLE.fullmatch(path) and not _DEVICE_IN.search(path):
+        return None
     shown = repr(path[:120])
     try:
         encoded = path.encode("utf-8")
@@ -148,4 +153,6 @@ def paths_fault(paths: list[str]) -> tuple[str, str] | None:
 
 
 def _folded(path: str) -> str:
+    if path.isascii():
+        return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", path).casefold())

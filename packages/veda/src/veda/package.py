@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
@@ -16,6 +15,7 @@ import zstandard
 
 from veda._house.files import replacing
 from veda._house.progress import Progress, no_progress
+from veda._house.version import installed_version
 from veda.archive import ArchiveWriter, Member, read_directory, read_member
 from veda.chunks import pack_chunk, plan, read_source, split, unpack_chunk
 from veda.errors import ArchiveRefused, BadInput, Conflict
@@ -23,7 +23,8 @@ from veda.interface import describe
 from veda.manifest import FORMAT, MAX_MANIFEST, Chunk, FileEntry, Manifest, tree_digest
 from veda.metadata import members
 from veda.tree import write_tree
-from veda.workspace import FILE, Project, SourceFile, parse_project, read_project, source_files, source_root
+from veda.unchanged import Unchanged
+from veda.workspace import FILE, Project, SourceFile, parse_project, read_project, scan, source_files, source_root
 
 SUFFIX = ".vedapkg"
 _MEMORY = 256 << 20  # packed bytes kept in memory before they go to a temporary file
@@ -79,7 +80,7 @@ def pack(
     """Pack a workspace into a ``.vedapkg`` file and return it open.
 
     The same files give the same digest on every machine, and the same bytes wherever the zstd
-    library is of the same version.
+    library is of the same version. A workspace that has not changed since is not read again.
 
     Parameters
     ----------
@@ -98,13 +99,17 @@ def pack(
     """
     workspace = Path(folder)
     project = read_project(workspace)
+    target, commit = _target(workspace, out, project), _git_commit(workspace)
+    builder = {"veda": installed_version(), "zstd": zstandard.ZSTD_VERSION, "git": commit}
+    unchanged = Unchanged(target, scan(workspace, project), builder)
+    if unchanged.holds():
+        return open_package(target)
     files = source_files(workspace, project)
     by_path = {f.path: f for f in files}
     points = _entry_points(project, by_path)
     with SpooledTemporaryFile(max_size=_MEMORY) as spool:
         entries, chunks = _pack_chunks(files, cast(BinaryIO, spool), progress)
-        manifest = Manifest(_facts(project, points, entries, chunks, workspace))
-        target = _target(workspace, out, manifest)
+        manifest = Manifest(_facts(project, points, entries, chunks, commit))
         spool.seek(0)
         try:
             with replacing(target) as file:
@@ -116,6 +121,7 @@ def pack(
                 writer.close()
         except OSError as exc:
             raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
+    unchanged.remember()
     return open_package(target)
 
 
@@ -255,7 +261,7 @@ def _entry_points(project: Project, files: dict[str, SourceFile]) -> list[dict[s
 
 
 def _facts(
-    project: Project, points: list[dict[str, Any]], entries: list[FileEntry], chunks: list[Chunk], folder: Path
+    project: Project, points: list[dict[str, Any]], entries: list[FileEntry], chunks: list[Chunk], commit: str | None
 ) -> dict[str, Any]:
     root = source_root([e.path for e in entries])
     return {
@@ -267,9 +273,9 @@ def _facts(
         "files": [asdict(e) for e in entries],
         "chunks": [asdict(c) for c in chunks],
         "provenance": {
-            "builder": f"veda {installed_version('jiyuan-veda')}",
+            "builder": f"veda {installed_version()}",
             "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
-            "git_commit": _git_commit(folder),
+            "git_commit": commit,
             "source_digest": tree_digest(e for e in entries if e.path.startswith(root)),
         },
     }
@@ -300,8 +306,8 @@ def _git_commit(folder: Path) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def _target(folder: Path, out: str | os.PathLike[str] | None, manifest: Manifest) -> Path:
-    name = f"{manifest.stem}-{manifest.facts['tag']}{SUFFIX}"
+def _target(folder: Path, out: str | os.PathLike[str] | None, project: Project) -> Path:
+    name = f"{project.name.replace('-', '_')}-{project.version}-any{SUFFIX}"
     if out is None:
         return folder / "dist" / name
     path = Path(out)

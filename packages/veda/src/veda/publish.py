@@ -14,7 +14,7 @@ from veda.errors import NotFound, ReleaseExists
 from veda.installed import find_archive, remember_archive
 from veda.keys import is_own, owner, sign_release, signing_key
 from veda.manifest import Chunk, Manifest
-from veda.names import Ref, normalise_tag
+from veda.names import Ref
 from veda.outbox import Outbox
 from veda.package import SUFFIX, Package, open_package
 from veda.registry import Release, open_registry
@@ -68,14 +68,6 @@ def register(
     with open_registry(registry, home=home) as catalogue:
         catalogue.publish(release)
     remember_archive(package, home)
-    return release
-
-
-def tag(ref: str, name: str, *, registry: str | None = None, home: Path | str | None = None) -> Release:
-    """Point the tag `name` to the release that `ref` means, and return that release."""
-    with open_registry(registry, home=home) as catalogue:
-        release = find_release(Ref.parse(ref), catalogue)
-        catalogue.tag(release.name, normalise_tag(name), release.version)
     return release
 
 

@@ -61,7 +61,7 @@ def open_index() -> Registry:
 
 
 def announce_waiting(store: str | None = None, *, home: Path | str | None = None) -> bool | None:
-    """Tell the index what is due; return True if nothing waits, False if it did not answer, None without an index."""
+    """Tell the index what is due; return True if nothing is due now, False if something is, None without an index."""
     if index_url() is None:
         return None
     shown = str(store_url(store, home))
@@ -73,14 +73,14 @@ def announce_waiting(store: str | None = None, *, home: Path | str | None = None
                     outbox.settle(opened, shown, claimed)
             except BackendUnavailable:
                 return False
-        if not waiting:
+        if not any(w.state == "due" for w in outbox.waiting()):
             return True
         try:
             with open_index() as index:
                 outbox.deliver(index)
         except BackendUnavailable:
             return False
-        return not outbox.waiting()
+        return not any(w.state == "due" for w in outbox.waiting())
 
 
 def register_remote(
@@ -205,8 +205,8 @@ def probe(store: str | None = None, *, rounds: int = 20, home: Path | str | None
             try:
                 for kind in (0, 1):
                     mark = opened.read(key)[1] if kind else None
-                    wins = list(pool.map(lambda n: opened.replace(key, b"%d/%d" % (kind, n), mark), range(_WORKERS)))
-                    twice[kind] += wins.count(True) != 1
+                    races = [pool.submit(opened.replace, key, b"%d/%d" % (kind, n), mark) for n in range(_WORKERS)]
+                    twice[kind] += [race.result() for race in races].count(True) != 1
             finally:
                 opened.remove(key)
     return Probe(str(store_url(store, home)), rounds, *twice)

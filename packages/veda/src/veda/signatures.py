@@ -1,4 +1,4 @@
-"""SSH signatures (the format of ``ssh-keygen -Y``): made and checked by ssh-keygen, or in Python where it is missing."""
+"""SSH signatures (the format of ``ssh-keygen -Y``): by ssh-keygen, or in Python where it is missing."""
 
 from __future__ import annotations
 

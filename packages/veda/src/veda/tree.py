@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from veda._house.files import sync_folder
+from veda._house.files import make_folder, sync_folder
 from veda.errors import BadInput, Conflict, Damaged, VedaError
 from veda.manifest import FileEntry, Manifest
 
@@ -32,7 +32,7 @@ def write_tree(
     parent = target.absolute().parent
     building = parent / f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folder(parent)
         building.mkdir(mode=0o755)
         folders = _folders(manifest, building)
         for file, data in contents:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from exia._house.backends import BackendURL
 from exia._house.config import home
+from exia._house.files import make_folder
 from exia.errors import BackendUnavailable, RunNotFound
 from exia.runs.port import Point, RunRecord, RunStore, Status
 
@@ -37,7 +38,7 @@ class SqliteRuns:
         self._path = url.file_path(home() / "runs.db")
         self._lock = threading.Lock()
         with self._translated():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             self._db = sqlite3.connect(self._path, timeout=_WAIT, check_same_thread=False, isolation_level=None)
             # FULL: in WAL mode the default loses acknowledged rows when the power fails.
             self._db.execute("PRAGMA synchronous = FULL")

@@ -75,8 +75,10 @@ class Place:
         if self.out.exists() and not self.out.is_dir():
             raise BadInput(f"{self.out} is not a folder", hint="jiyuan demo --out ANOTHER_FOLDER")
         write_durably(ours, self._toml().encode())
-        # The algorithm is pulled into an empty home each time: that is what this step shows.
-        shutil.rmtree(self.home("veda"), ignore_errors=True)
+        # The algorithm is packed, pushed and pulled into an empty home each time: that is what this step
+        # shows, and an example that was edited since must not be refused as another release of one version.
+        for folder in (self.home("author"), self.home("veda"), self.out / "packages", self.out / "store"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _toml(self) -> str:
         sections: dict[str, list[str]] = {}

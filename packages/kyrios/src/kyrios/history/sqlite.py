@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kyrios._house.backends import BackendURL
+from kyrios._house.files import make_folder
 from kyrios.errors import BackendUnavailable, RunNotFound
 from kyrios.history.port import Head, History
 from kyrios.settings import home
@@ -38,7 +39,7 @@ class SqliteHistory:
         path = url.file_path(home() / "history.db")
         self._lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
             self._db.execute("pragma journal_mode = wal")
             # FULL: what is acknowledged survives a power loss; NORMAL lost rows when it was tried.

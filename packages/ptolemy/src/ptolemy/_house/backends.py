@@ -94,23 +94,28 @@ def open_backend(port: str, url: str | BackendURL) -> Any:
         If the adapter's driver is not installed.
     """
     address = BackendURL.parse(url) if isinstance(url, str) else url
+    return load_backend(port, address.scheme)(address)
+
+
+def load_backend(port: str, scheme: str) -> Callable[[BackendURL], Any]:
+    """Import the adapter of `port` for `scheme`, and its driver with it; errors as in `open_backend`."""
     known = _adapters(port)
-    if address.scheme not in known.names:
+    if scheme not in known.names:
         words = ", ".join(sorted(known.names))
         raise UnknownBackend(
-            f"no {port} backend is called {address.scheme!r}; known: {words}",
-            hint=nearest(address.scheme, known.names) or f"{LIBRARY} config show --origin",
+            f"no {port} backend is called {scheme!r}; known: {words}",
+            hint=nearest(scheme, known.names) or f"{LIBRARY} config show --origin",
         )
     try:
-        adapter: Callable[[BackendURL], Any] = known[address.scheme].load()
+        adapter: Callable[[BackendURL], Any] = known[scheme].load()
     except ModuleNotFoundError as exc:
         if (exc.name or "").partition(".")[0] == LIBRARY:
             raise  # our own broken import, not a missing driver
         raise MissingExtra(
-            f"{port} backend {address.scheme!r} needs {exc.name}, which is not installed",
-            hint=f"pip install '{DISTRIBUTION}[{address.scheme}]'",
+            f"{port} backend {scheme!r} needs {exc.name}, which is not installed",
+            hint=f"pip install '{DISTRIBUTION}[{scheme}]'",
         ) from exc
-    return adapter(address)
+    return adapter
 
 
 def _adapters(port: str) -> EntryPoints:

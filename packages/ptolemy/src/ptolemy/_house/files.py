@@ -15,8 +15,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     Written, fsynced, renamed, and the folder fsynced; on an error `path` is as it was.
     """
-    made = [folder.parent for folder in path.parents if not folder.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     new = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         with new.open("xb") as file:
@@ -26,8 +25,15 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-    for folder in (path.parent, *made):
-        sync_folder(folder)
+    sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it, durably; ``mkdir`` alone does not promise that a name survives."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def write_durably(path: Path, data: bytes) -> None:

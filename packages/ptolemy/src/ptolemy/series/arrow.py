@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ptolemy._house.config import home
-from ptolemy._house.files import replacing, sync_folder
+from ptolemy._house.files import make_folder, replacing, sync_folder
 from ptolemy.errors import BackendUnavailable, BadInput, DamagedSeries, NothingCollected, SeriesLocked
 from ptolemy.series.manifest import NAME, Manifest, Segment, read_manifest
 from ptolemy.series.merge import changed, checked, merged
@@ -68,7 +68,7 @@ class ArrowSeries:
                     # Its writer may have died between renaming the manifest and making the name durable.
                     sync_folder(folder)
                     return manifest.versions[-1]
-                _make(folder)
+                make_folder(folder)
                 self._sweep(folder, manifest)
                 segment = _write_segment(folder / f"{len(manifest.versions) + 1:08d}.arrow", news)
                 version = _next_version(manifest, segment, news, added)
@@ -171,7 +171,7 @@ class ArrowSeries:
             return
         path = self.folder / ".lock"
         try:
-            _make(self.folder)
+            make_folder(self.folder)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:
             raise _not_written(self.folder, exc) from exc
@@ -258,14 +258,6 @@ def _next_version(manifest: Manifest, segment: Segment, news: pa.Table, added: i
 
 def _chained(before: str, sha256: str) -> str:
     return "sha256:" + hashlib.sha256(f"{before}\n{sha256}".encode()).hexdigest()
-
-
-def _make(folder: Path) -> None:
-    """Create `folder`, durably: a file is only as durable as the names of the folders above it."""
-    if not folder.is_dir():
-        _make(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
 
 
 def _damaged(path: Path, what: str) -> DamagedSeries:

@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 import click
 
 from .config import Config, Setting, load_config
-from .doctor import Check, examine
-from .errors import DISTRIBUTION, LIBRARY, LibraryError, nearest
+from .doctor import Check, examine, load_drivers
+from .errors import LIBRARY, LibraryError, nearest
 from .output import paint, print_records
 from .progress import Progress, no_progress
+from .version import installed_version
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask before something is destroyed.")
@@ -202,9 +203,7 @@ def _reader_may_leave() -> Iterator[None]:
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        from importlib.metadata import version  # 20 ms to import
-
-        click.echo(f"{LIBRARY}, version {version(DISTRIBUTION)}")
+        click.echo(f"{LIBRARY}, version {installed_version()}")
         ctx.exit()
 
 
@@ -254,7 +253,9 @@ def _doctor(settings: Sequence[Setting], checks: _Checks) -> click.Command:
     @json_option
     def doctor(as_json: bool) -> int:
         """Check each configured backend and print the fix; exit 6 if one does not answer."""
-        findings = examine(checks(load_config(settings)))
+        config = load_config(settings)
+        load_drivers(config)
+        findings = examine(checks(config))
         rows = [{**vars(f), "state": "ok" if f.ok else "FAIL"} for f in findings]
         print_records(rows, ["state", "name", "target", "detail"], as_json=as_json)
         for finding in findings:

@@ -6,17 +6,18 @@ import click
 
 from veda._house.command import Command, json_option
 from veda._house.output import print_record
-from veda.cli._options import registry_option
+from veda.cli._options import registry_option, remote_option
 
 
 @click.command(cls=Command, epilog="Example: veda tag momentum@1.2.0 champion")
 @click.argument("ref")
 @click.argument("tag", metavar="TAG")
+@remote_option
 @registry_option
 @json_option
-def tag(ref: str, tag: str, registry: str | None, as_json: bool) -> None:
+def tag(ref: str, tag: str, registry: str | None, remote: bool, as_json: bool) -> None:
     """Point TAG to the release REF, from now on."""
-    from veda.publish import tag as point
+    from veda.records import tag as point
 
-    release = point(ref, tag, registry=registry)
+    release = point(ref, tag, remote=remote, registry=registry)
     print_record({"name": release.name, "tag": tag, "version": release.version}, as_json=as_json)

@@ -76,7 +76,8 @@ class ClickhouseRegistry:
                                                   names=_some([r.name for r in releases]))}  # fmt: skip
             new = [r for r in releases if (r.name, r.version) not in there]
             self._add("releases", _release_rows(new))
-            self._append([published(r) for r in new])
+            # All of them: a line that was cut after the releases leaves those without their events.
+            self._append([published(r) for r in releases])
 
     def get(self, name: str, version: str) -> Release:
         """Return one release."""
@@ -120,7 +121,7 @@ class ClickhouseRegistry:
         asked = {k: v for k, v in (("name", name), ("kind", kind)) if v is not None}
         where = " AND ".join(f"{k} = %({k})s" for k in asked) or "1"
         rows = self._ask(f"SELECT {_EVENT} FROM {{events}} WHERE {where} ORDER BY at, seq LIMIT 1 BY id", **asked)
-        return [Event(*row[:5], json.loads(row[5]), *row[6:]) for row in rows]
+        return [_event(row) for row in rows]
 
     def yanked(self, name: str) -> Mapping[str, str]:
         """Return the versions that are yanked now."""
@@ -144,7 +145,7 @@ class ClickhouseRegistry:
         return [_release(row) for row in rows]
 
     def replace(self, releases: Sequence[Release], events: Sequence[Event]) -> None:
-        """Put `releases` and `events` in the place of all that is here, in one renaming: readers see the old or the new."""
+        """Put `releases` and `events` in the place of all that is here, in one renaming."""
         with self._lock:
             for table, columns in _TABLES.items():
                 self._ask(f"DROP TABLE IF EXISTS {self._names[table]}_new")
@@ -307,6 +308,11 @@ def _event_rows(events: Iterable[Event]) -> list[tuple[Any, ...]]:
 
 def _release(row: tuple[Any, ...]) -> Release:
     return Release(row[0], row[1], row[2], json.loads(row[3]), row[4])
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    kind, name, version, subject, by, data, id, at = row
+    return Event(kind, name, version, subject, by, json.loads(data), id, at)
 
 
 if TYPE_CHECKING:

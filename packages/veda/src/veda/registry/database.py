@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from veda._house.files import sync_folder
+from veda._house.files import make_folder, sync_folder
 from veda.errors import BadInput
 
 JOURNALS = ("wal", "delete", "truncate", "persist")
@@ -37,12 +37,3 @@ def open_database(path: Path, schema: str, version: int, journal: str = "wal") -
         db.close()
         raise
     return db
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder whose name survives a power loss; ``mkdir`` alone does not promise that."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)

@@ -123,7 +123,7 @@ class SqliteRegistry:
         with self._translated():
             query = f"SELECT {_EVENT} FROM events WHERE {where} ORDER BY at, seq"
             rows = self._db.execute(query, asked).fetchall()
-        return [Event(*row[:5], json.loads(row[5]), *row[6:]) for row in rows]
+        return [_event(row) for row in rows]
 
     def yanked(self, name: str) -> Mapping[str, str]:
         """Return the versions that are yanked now."""
@@ -270,6 +270,11 @@ def _conditions(query: Query) -> tuple[list[str], list[Any]]:
 
 def _release(row: tuple[Any, ...]) -> Release:
     return Release(row[0], row[1], row[2], json.loads(row[3]), row[4])
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    kind, name, version, subject, by, data, id, at = row
+    return Event(kind, name, version, subject, by, json.loads(data), id, at)
 
 
 if TYPE_CHECKING:

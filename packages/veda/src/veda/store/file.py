@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from veda._house.backends import BackendURL
-from veda._house.files import sync_folder, write_durably
+from veda._house.files import make_folder, sync_folder, write_durably
 from veda.errors import BackendUnavailable, BadInput, Damaged, NotFound
 from veda.settings import home
 from veda.store.port import MAX_OBJECT, Entry, Store
@@ -44,7 +44,7 @@ class FileStore:
         with self._translated():
             # A file of another size is what a dying disk left; it is written anew.
             if not path.is_file() or path.stat().st_size != len(data):
-                _make_folder(path.parent)
+                make_folder(path.parent)
                 write_durably(path, data)
         return digest
 
@@ -67,7 +67,7 @@ class FileStore:
         """Link a finished file to the claim's name: the kernel lets one link win."""
         path = self._root / "versions" / name / version
         with self._translated():
-            _make_folder(path.parent)
+            make_folder(path.parent)
             made = path.parent / f".{version}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
             write_durably(made, data)
             try:
@@ -108,7 +108,7 @@ class FileStore:
         """Compare and write below a lock of the kernel, which ends with the process."""
         path = self._at(key)
         with self._translated():
-            _make_folder(path.parent)
+            make_folder(path.parent)
             with locked(path.with_name(f".{path.name}.lock")):
                 try:
                     there: str | None = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -180,15 +180,6 @@ def _read(path: Path, limit: int | None) -> bytes:
     """Read a file, but of one that is larger than `limit` bytes only one byte more."""
     with path.open("rb") as file:
         return file.read() if limit is None else file.read(limit + 1)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder whose name survives a power loss; ``mkdir`` alone does not promise that."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
 
 
 if TYPE_CHECKING:

@@ -222,7 +222,7 @@ class MinioStore:
             spent = time.monotonic() - began
             if spent > self._wait and len(held) < spent * self._rate:
                 raise BackendUnavailable(
-                    f"{self._shown} sends {what} at {len(held) / spent:.0f} bytes a second, fewer than {self._rate:.0f}",
+                    f"{self._shown} sends {what} at {len(held) / spent:.0f} bytes/s, fewer than {self._rate:.0f}",
                     hint="try another store, or set min_rate in its URL",
                 )
         return bytes(held)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-
 MAX_OBJECT = 4 << 20  #: Bytes of an object that is no blob; a reader takes no more from a store.
 
 

@@ -1,0 +1,68 @@
+"""The page ``docs/reference/vedapkg.md`` says enough: a reader written from it alone reads packages."""
+
+import importlib.util
+import json
+import random
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import zstandard
+
+import veda
+
+READER = Path(__file__).with_name("page_reader.py")
+
+
+@pytest.fixture
+def reader():
+    spec = importlib.util.spec_from_file_location("page_reader", READER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_reader_written_from_the_page_alone_reads_every_byte(workspace, reader):
+    noise = random.Random(5)
+    folder = workspace(**{
+        "data/系列.bin": noise.randbytes(3 << 20), "empty": b"", "data/text.csv": "1,2\n" * 900_000,
+        "run.sh": "#!/bin/sh\n",
+    })  # fmt: skip
+    (folder / "run.sh").chmod(0o755)
+    package = veda.pack(folder)
+
+    manifest, files = reader.read(package.path)
+
+    assert manifest["digest"] == package.digest
+    assert files["run.sh"] == ("0755", b"#!/bin/sh\n")
+    assert {path: body for path, (_, body) in files.items()} == {
+        f.path: (folder / f.path).read_bytes() for f in package.manifest.files
+    }
+
+
+def test_it_runs_by_itself_has_60_lines_of_code_and_knows_nothing_of_veda(workspace):
+    package = veda.pack(workspace())
+    script = (
+        f"import sys; sys.modules['veda'] = None; sys.argv[0] = {str(READER)!r}; exec(open({str(READER)!r}).read())"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error::SyntaxWarning", "-c", script, package.path], capture_output=True, text=True
+    )
+
+    assert "src/small/__init__.py" in json.loads(done.stdout), done.stderr
+    code = [line for line in READER.read_text().splitlines() if line.strip()]
+    assert len(code) <= 60
+
+
+def test_it_refuses_what_the_page_refuses(workspace, reader, tmp_path):
+    package = veda.pack(workspace())
+    whole = package.path.read_bytes()
+
+    for position in random.Random(6).sample(range(len(whole)), 200):
+        damaged = tmp_path / "damaged.vedapkg"
+        damaged.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with pytest.raises((AssertionError, ValueError, LookupError, struct.error, zstandard.ZstdError)):
+            reader.read(damaged)

@@ -1,1 +1,0 @@
-"""The documentation: written pages are what the code says, and all of it builds."""

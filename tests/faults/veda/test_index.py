@@ -1,0 +1,129 @@
+"""Store and index are cut while a release is announced: it is registered once, and no pull is corrupt."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from tests.faults.figures import Faults
+from tests.faults.tools.proxy import FaultProxy, Line
+
+CUTS = 200
+
+
+@pytest.fixture
+def through(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FaultProxy, str]]:
+    """Give a proxy before the real ClickHouse, and the address of empty tables behind it."""
+    pytest.importorskip("clickhouse_driver")
+    address = urlsplit(os.environ["VEDA_TEST_CLICKHOUSE_URL"])
+    with FaultProxy(address.hostname or "", address.port or 0, seed=11) as proxy:
+        yield proxy, f"clickhouse://default@127.0.0.1:{proxy.port}/default?tables=f{uuid4().hex}&timeout=1"
+
+
+@pytest.fixture
+def bucket() -> Iterator[tuple[FaultProxy, str]]:
+    """Give a proxy before the real S3 server, and the address of an empty place behind it."""
+    pytest.importorskip("minio")
+    address = urlsplit(os.environ["VEDA_TEST_MINIO_URL"])
+    with FaultProxy(address.hostname or "", address.port or 0, seed=12) as proxy:
+        url = f"minio://{address.username}:{address.password}@127.0.0.1:{proxy.port}"
+        yield proxy, f"{url}{address.path}/{uuid4().hex}?secure=false&timeout=1"
+
+
+def fault(chance: random.Random) -> dict[str, Line]:
+    """Return a fault that chance picks: the line is cut, reset or slowed somewhere, one way or the other."""
+    kinds = [
+        {"to_client": Line(reset=(0, 4000))},
+        {"to_client": Line(cut=(0, 4000))},
+        {"to_server": Line(reset=(0, 4000))},
+        {"to_server": Line(cut=(0, 4000))},
+        {"to_client": Line(rate=20_000, latency=0.01)},
+        {},
+    ]
+    return chance.choice(kinds)
+
+
+@pytest.mark.clickhouse
+def test_an_index_that_is_cut_registers_each_release_once(
+    through: tuple[FaultProxy, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: Faults
+):
+    import veda
+    from veda.outbox import Outbox
+    from veda.remote import announce_waiting
+
+    proxy, url = through
+    monkeypatch.setenv("VEDA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("VEDA_INDEX", url)
+    figure = faults.figure("index-cut", "veda", "ClickHouse cut, reset or slowed while a release is announced")
+    chance, released = random.Random(3), []
+    veda.open_registry(url).close()
+
+    for n in range(faults.count(CUTS)):
+        release = veda.Release("momo", f"1.{n}", "sha256:" + f"{n:064x}", {"summary": "x" * 200})
+        with Outbox() as outbox:
+            outbox.due(release, "")
+        proxy.fault(**fault(chance))
+        announce_waiting()
+        proxy.heal()
+        released.append(release)
+        announce_waiting()
+        with veda.open_registry(url) as index, Outbox() as outbox:
+            there = index.releases()
+            events = [e.version for e in index.events(kind="published")]
+            right = there == released and events == [r.version for r in released] and not outbox.waiting()
+        figure.survives(None if right else f"round {n}: {len(there)} of {len(released)} releases, {len(events)} events")
+
+    assert figure.lost == 0, figure.harms
+
+
+@pytest.mark.minio
+def test_a_store_that_is_cut_publishes_once_and_gives_nothing_torn(
+    bucket: tuple[FaultProxy, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: Faults
+):
+    import veda
+    from veda.installed import verify_tree
+
+    proxy, url = bucket
+    monkeypatch.setenv("VEDA_HOME", str(tmp_path / "home"))
+    figure = faults.figure("store-cut", "veda", "S3 cut, reset or slowed during a push and a pull")
+    chance = random.Random(4)
+
+    for n in range(faults.count(CUTS)):
+        code = tmp_path / "momo" / "src" / "momo"
+        code.mkdir(parents=True, exist_ok=True)
+        (code / "__init__.py").write_text(f"class Momo:\n    def signal(self):\n        return {n}\n")
+        (code / "noise.bin").write_bytes(chance.randbytes(300_000))
+        (tmp_path / "momo" / "veda.toml").write_text(
+            f'[package]\nname = "momo"\nversion = "1.{n}"\nlicense = "MIT"\n\n[entry-points]\ndefault = "momo:Momo"\n'
+        )
+        package = veda.pack(tmp_path / "momo", tmp_path / "momo.vedapkg")
+        harm = None
+        for work in (lambda p=package: veda.push(p, url), lambda: veda.pull(f"momo@1.{n}", url)):  # noqa: B023
+            proxy.fault(**fault(chance))
+            try:
+                work()
+            except (veda.BackendUnavailable, veda.NotFound):
+                pass
+            except veda.VedaError as exc:
+                harm = f"round {n}: {type(exc).__name__}: {exc}"
+            proxy.heal()
+            proxy.sever()
+            try:
+                digest = work().digest
+            except veda.VedaError as exc:
+                harm = f"round {n}, when all was well again: {exc}"
+                break
+            if digest != package.digest:
+                harm = f"round {n}: other content"
+        if harm is None:
+            verify_tree(package.digest)
+        figure.survives(harm)
+
+    with veda.open_store(url) as store:
+        assert len(store.versions("momo")) == faults.count(CUTS)
+    assert figure.lost == 0, figure.harms
