@@ -7,6 +7,7 @@ packages are loaded one by one, and Ansible's own ``ping`` on the same ten hosts
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -96,10 +97,12 @@ def _module_load(place: Path) -> dict[str, Any]:
         tree = f"{place}/trees/{n}"
         text = f"#%Module5.1\n{needs}setenv PACKAGE_{n}_ROOT {tree}\nprepend-path PATH {tree}/bin\n"
         (chain / f"p{n}").write_text(text)
-    ours = _wall(lambda: _modulecmd(root, "research/1"))
-    theirs = _wall(lambda: _modulecmd(chain, "p0"))
+    ours = _children(lambda: _modulecmd(root, "research/1"))
+    theirs = _children(lambda: _modulecmd(chain, "p0"))
     peer = "Environment Modules, a chain of 50 modules"
-    return _figure("module-load", "module load of an environment of 50 packages", ours, "ms", 45, peer, theirs)
+    return _figure(
+        "module-load", "module load of an environment of 50 packages, CPU time", ours, "ms", 45, peer, theirs
+    )
 
 
 def _modulecmd(root: Path, name: str) -> None:
@@ -191,6 +194,18 @@ def _wall(call: Callable[[], object]) -> float:
         began = time.perf_counter()
         call()
         took.append((time.perf_counter() - began) * 1000)
+    return statistics.median(took)
+
+
+def _children(call: Callable[[], object]) -> float:
+    """Return the median CPU time of the processes that a call starts, in ms; the first is not counted."""
+    call()
+    took = []
+    for _ in range(_ROUNDS):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        call()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000)
     return statistics.median(took)
 
 

@@ -25,8 +25,8 @@ from veda.errors import (
     NotFound,
     ReleaseExists,
     UnknownBackend,
-    Untrusted,
     Unsatisfiable,
+    Untrusted,
     VedaError,
 )
 
@@ -136,23 +136,16 @@ __all__ = [
 
 _HOMES = {
     "channels": ("Channel", "promote", "read_channel", "renew"),
-    "rollout": (
-        "deploy_environment",
-        "fleet",
-    ),
-    "lock_file": ("Lock",),
-    "lock_environment": ("lock",),
-    "environment_model": ("Generation",),
-    "environment": (
-        "create_environment",
-        "rollback_environment",
-    ),
     "checking": ("Finding", "check"),
     "comparing": ("Difference", "diff"),
+    "environment": ("create_environment", "rollback_environment"),
+    "environment_model": ("Generation",),
     "fetch": ("Pulled", "pull"),
     "inspecting": ("inspect",),
     "keys": ("Key", "new_key", "revoke", "trust", "trusted"),
     "loading": ("LoadedAlgorithm", "PackageFacts", "load", "load_algorithm"),
+    "lock_environment": ("lock",),
+    "lock_file": ("Lock",),
     "manifest": ("Manifest",),
     "names": ("Ref",),
     "package": ("Package", "open_package", "pack", "unpack", "verify"),
@@ -160,6 +153,7 @@ _HOMES = {
     "records": ("history", "tag", "unyank", "update", "yank"),
     "registry": ("Event", "Query", "Registry", "Release", "open_registry"),
     "remote": ("Probe", "probe", "register_remote", "reindex"),
+    "rollout": ("deploy_environment", "fleet"),
     "starting": ("new_workspace",),
     "store": ("Store", "open_store"),
     "syncing": ("Synced", "sync"),

@@ -50,8 +50,8 @@ def pull(
     from_: str | None = None,
     *,
     channel: str | None = None,
-    offline: bool = False,
     pinned: bool = False,
+    offline: bool = False,
     registry: str | None = None,
     home: Path | str | None = None,
     progress: Progress = no_progress,
@@ -67,10 +67,10 @@ def pull(
         URL of the store, by default the configured one.
     channel
         Take the release that this signed channel of the store names.
-    offline
-        Use what `sync` has fetched into the cache, and no network.
     pinned
         Whether somebody whom you trust gave the digest in `ref`: no signature is asked for then.
+    offline
+        Use what `sync` has fetched into the cache, and no network.
     registry, home
         Where the release is registered and installed.
     progress

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, str] = {
     "channel": "veda.cli.channel:channel",
     "check": "veda.cli.check:check",
+    "env": "veda.cli.env:env",
+    "fleet": "veda.cli.fleet:fleet",
     "diff": "veda.cli.diff:diff",
     "gc": "veda.cli.gc:gc",
     "history": "veda.cli.history:history",
-    "env": "veda.cli.env:env",
-    "fleet": "veda.cli.fleet:fleet",
     "init": "veda.cli.init:init",
     "inspect": "veda.cli.inspect:inspect",
     "key": "veda.cli.key:key",

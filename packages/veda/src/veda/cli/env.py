@@ -73,29 +73,35 @@ def create(
     print_record({**_record(done.generation), "made": done.made, "switched": done.switched}, as_json=as_json)
 
 
-@env.command(epilog='Example: eval "$(veda env load research)"')
+@env.command(epilog="Example: veda env load research --shell bash")
 @click.argument("name")
 @_activation_option
 @_shell_option
-def load(name: str, activation: str | None, shell: str | None) -> None:
-    """Print the line that loads the environment NAME, or NAME@GENERATION, into the shell that evaluates it."""
+@json_option
+def load(name: str, activation: str | None, shell: str | None, as_json: bool) -> None:
+    """Print the line that loads the environment NAME, or NAME@GENERATION, into the shell that evaluates it.
+
+    In bash and zsh that is eval "$(veda env load NAME)", in fish veda env load NAME | source.
+    """
     from veda.activation import open_activation
     from veda.environment import find_generation
 
-    line = open_activation(activation).load_command(find_generation(name), shell or _shell())
-    click.echo(line)
+    shell = shell or _shell()
+    _say(open_activation(activation).load_command(find_generation(name), shell), shell, as_json)
     if os.isatty(1):
         note(f'nothing is loaded yet; type: eval "$(veda env load {name})"')
 
 
-@env.command(epilog='Example: eval "$(veda env unload)"')
+@env.command(epilog="Example: veda env unload --shell bash")
 @_activation_option
 @_shell_option
-def unload(activation: str | None, shell: str | None) -> None:
+@json_option
+def unload(activation: str | None, shell: str | None, as_json: bool) -> None:
     """Print the line that unloads what is loaded, and leaves no trace."""
     from veda.activation import open_activation
 
-    click.echo(open_activation(activation).unload_command(shell or _shell()))
+    shell = shell or _shell()
+    _say(open_activation(activation).unload_command(shell), shell, as_json)
 
 
 @env.command("list", epilog="Example: veda env list --json")
@@ -166,7 +172,8 @@ def rollback(name: str, to: int | None, as_json: bool) -> None:
 )
 @click.option("-o", "--out", metavar="FILE", help="File to write, instead of stdout.")
 @_shell_option
-def export(name: str, format_: str, out: str | None, shell: str | None) -> None:
+@json_option
+def export(name: str, format_: str, out: str | None, shell: str | None, as_json: bool) -> None:
     """Write an environment as a lock, a requirements file, an activation script, a modulefile or a Jupyter kernel."""
     from veda._house.files import write_durably
     from veda.environment import find_generation
@@ -175,6 +182,8 @@ def export(name: str, format_: str, out: str | None, shell: str | None) -> None:
     data = exported(find_generation(name), format_, shell or _shell())
     if out:
         write_durably(Path(out), data)
+    elif as_json:
+        print_record({"format": format_, "content": data.decode()}, as_json=True)
     else:
         click.echo(data, nl=False)
 
@@ -182,14 +191,16 @@ def export(name: str, format_: str, out: str | None, shell: str | None) -> None:
 @env.command(epilog="Example: veda env remove research@1 --yes")
 @click.argument("name")
 @yes_option
+@dry_run_option
 @json_option
-def remove(name: str, yes: bool, as_json: bool) -> None:
+def remove(name: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Remove a generation NAME@GENERATION, or an environment with all its generations."""
-    from veda.environment import remove_environment
+    from veda.environment import find_generation, generations, remove_environment
 
-    if not yes:
-        raise click.UsageError(f"this removes {name} for good; say --yes")
-    rows = [_record(g) for g in remove_environment(name)]
+    if not yes and not dry_run:
+        raise click.UsageError(f"this removes {name} for good; say --yes, or --dry-run to see what goes")
+    would = [find_generation(name)] if "@" in name else generations(name)
+    rows = [_record(g) for g in (would if dry_run else remove_environment(name))]
     print_records(rows, ["environment", "generation", "packages"], as_json=as_json)
 
 
@@ -276,6 +287,13 @@ def _record(generation: Generation) -> dict[str, Any]:
         "created_at": generation.created_at,
         "by": generation.by,
     }
+
+
+def _say(line: str, shell: str, as_json: bool) -> None:
+    if as_json:
+        print_record({"shell": shell, "command": line}, as_json=True)
+    else:
+        click.echo(line)
 
 
 def _shell() -> str:
