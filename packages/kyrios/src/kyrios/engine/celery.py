@@ -222,9 +222,9 @@ class _CeleryCrew:
         return outcomes
 
     def _answers(self, timeout: float) -> list[bytes]:
-        found = self.server.lpop(self.answers, 200)
+        found: Any = self.server.lpop(self.answers, 200)
         if not found and timeout > 0:
-            first = self.server.blpop([self.answers], timeout=max(0.01, timeout))
+            first: Any = self.server.blpop([self.answers], timeout=max(0.01, timeout))
             found = [first[1]] if first else []
         return list(found or [])
 
