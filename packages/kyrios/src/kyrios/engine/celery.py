@@ -229,7 +229,7 @@ class _CeleryCrew:
         return list(found or [])
 
     def _send_what_is_lost(self) -> None:
-        """Send again what nobody holds: its worker died, or the broker lost it, or it waits and is claimed once only."""
+        """Send again what nobody holds: its worker died, the broker lost it, or it waits; it is claimed only once."""
         now = monotonic()
         self.next_look = now + self.engine.lease / 2
         if _patiently(lambda: self.server.exists(self.engine.presence)):

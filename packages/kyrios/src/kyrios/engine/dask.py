@@ -1,4 +1,4 @@
-"""``dask:?workers=2``: processes of a Dask cluster on this machine; ``dask://host:8786``: a cluster that runs already."""
+"""``dask:?workers=2``: processes of a cluster on this machine; ``dask://host:8786``: a cluster that runs already."""
 
 from __future__ import annotations
 
