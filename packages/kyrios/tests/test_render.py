@@ -292,5 +292,5 @@ def test_every_flow_of_a_folder_is_rendered_and_a_broken_one_blocks_no_other(flo
 
 
 def test_two_flows_of_one_name_in_a_folder_are_a_conflict(flow_folder):
-    with pytest.raises(kyrios.Conflict, match="both give sums.py"):
+    with pytest.raises(kyrios.Conflict, match=r"both give sums\.py"):
         render.planned_all([kyrios.load_flow(flow_folder("a")), kyrios.load_flow(flow_folder("b"))], "airflow")

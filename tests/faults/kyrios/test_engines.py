@@ -47,10 +47,10 @@ def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "units").mkdir(parents=True)
     (folder / "units" / "step.yaml").write_text(UNIT)
     (folder / "units.py").write_text(CODE)
-    uses = [
-        f'  u{i}: {{use: step@1, with: {{name: u{i}, notes: "${{params.notes}}"}}, after: [{f"u{i - 2}" if i > 1 else ""}]}}'
-        for i in range(UNITS)
-    ]
+    uses = []
+    for i in range(UNITS):
+        after = f"[u{i - 2}]" if i > 1 else "[]"
+        uses.append(f'  u{i}: {{use: step@1, with: {{name: u{i}, notes: "${{params.notes}}"}}, after: {after}}}')
     (folder / "flow.yaml").write_text(
         "kyrios: 1\nflow: slow\ninfo: {version: '1.0', summary: Slow, owner: tests}\n"
         "params: {notes: ''}\nunits:\n" + "\n".join(uses) + "\n"
@@ -144,7 +144,7 @@ def listeners() -> set[str]:
     for pid in ours:
         try:
             for link in Path(f"/proc/{pid}/fd").iterdir():
-                name = os.readlink(link)
+                name = str(link.readlink())
                 if name.startswith("socket:["):
                     inodes.add(name[8:-1])
         except OSError:
