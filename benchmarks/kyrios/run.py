@@ -98,7 +98,9 @@ def _durable(graph: Graph, folder: Path) -> float:
 
     engine: Any = open_engine("local")
     with open_history(f"sqlite://{folder}/durable.db") as history:
-        head = Head(f"run-{time.time_ns()}", "", graph.flow, graph.digest, "local", "", "", "", "", {}, graph.canonical, {})
+        head = Head(
+            f"run-{time.time_ns()}", "", graph.flow, graph.digest, "local", "", "", "", "", {}, graph.canonical, {}
+        )
         execution = Execution(graph, folder, history.begin(head), open_data("memory://"), history)
         began = time.perf_counter()
         engine.run(Job(graph, (), lambda task, abandoned: _NOTHING, execution.record))

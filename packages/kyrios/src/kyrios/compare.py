@@ -11,7 +11,7 @@ from kyrios.engine import Runner, open_engine
 from kyrios.errors import BackendUnavailable, MissingExtra, UnitFailed
 
 if TYPE_CHECKING:
-    from kyrios.flow import Flow
+    from kyrios.flows import Flow
     from kyrios.run import Run
 
 

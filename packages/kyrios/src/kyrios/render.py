@@ -77,9 +77,7 @@ class Renderer:
         return [RenderedFile(name, text, flow.name, flow.digest, recipe) for name, text in sorted(files.items())]
 
 
-def planned_all(
-    flows: Sequence[Flow], engine: str | None = None, *, command: str | None = None
-) -> list[RenderedFile]:
+def planned_all(flows: Sequence[Flow], engine: str | None = None, *, command: str | None = None) -> list[RenderedFile]:
     """Return the files that rendering each of `flows` would write; no two flows may have one name.
 
     Raises
@@ -88,7 +86,8 @@ def planned_all(
         If two flows would write one file.
     """
     config = load_config(SETTINGS, {"engine": engine, "command": command})
-    environment, renderer, found = _environment(), Renderer(), {}
+    environment, renderer = _environment(), Renderer()
+    found: dict[str, RenderedFile] = {}
     for flow in flows:
         where = str(flow.folder)
         recipe = Recipe(where, config.text("engine"), where, config.text("command"), environment, {})

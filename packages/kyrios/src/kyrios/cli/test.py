@@ -12,7 +12,7 @@ from kyrios.cli._flow import flow_argument, load, param_option, parameters
 @click.command(cls=Command, epilog="Example: kyrios test examples/flows/hello --engine local --engine local:?workers=1")
 @flow_argument
 @param_option
-@click.option("--engine", "engines", multiple=True, help="An engine to compare; all that are installed if none is given.")
+@click.option("--engine", "engines", multiple=True, help="One to compare; all that are installed if none is given.")
 @json_option
 def test(flow: str, given: tuple[str, ...], engines: tuple[str, ...], as_json: bool) -> int:
     """Run a flow on several engines; exit 1 unless all give the same bytes and states."""
@@ -22,9 +22,7 @@ def test(flow: str, given: tuple[str, ...], engines: tuple[str, ...], as_json: b
 
     found = load(flow)
     answers = list(
-        compare(
-            found, engines or None, parameters(found.graph, given), begins=lambda name: note(f"runs on {name}")
-        )
+        compare(found, engines or None, parameters(found.graph, given), begins=lambda name: note(f"runs on {name}"))
     )
     rows = [asdict(answer) for answer in answers]
     print_records(rows, ["engine", "state", "same", "seconds", "detail"], as_json=as_json)

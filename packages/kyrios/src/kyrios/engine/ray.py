@@ -18,15 +18,15 @@ if "ray" not in sys.modules:
     if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token" and not os.environ.get("RAY_AUTH_TOKEN_PATH"):
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
-import ray  # noqa: E402
+import ray
 
-from kyrios._house.backends import BackendURL  # noqa: E402
-from kyrios.engine.course import Attempt  # noqa: E402
-from kyrios.engine.port import Job, Runner, Target  # noqa: E402
-from kyrios.engine.remote import Crew, Outcome, drive, script  # noqa: E402
-from kyrios.engine.workers import counted  # noqa: E402
-from kyrios.errors import BackendUnavailable, BadInput  # noqa: E402
-from kyrios.graph import Graph  # noqa: E402
+from kyrios._house.backends import BackendURL
+from kyrios.engine.course import Attempt
+from kyrios.engine.port import Job, Runner, Target
+from kyrios.engine.remote import Crew, Outcome, drive, script
+from kyrios.engine.workers import counted
+from kyrios.errors import BackendUnavailable, BadInput
+from kyrios.graph import Graph
 
 
 class RayEngine:
