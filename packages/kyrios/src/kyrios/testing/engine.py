@@ -16,7 +16,6 @@ from kyrios.graph import Graph, Task, ordered
 from kyrios.history import Head, History
 from kyrios.state import State, check_transition
 
-
 UNITS = """
 import os
 
