@@ -42,6 +42,7 @@ class AlluxioData:
                 target_protocol="file" if under.startswith("file") else "s3",
                 worker_hosts=f"{url.host}:{url.port or _PORT}",
                 worker_http_port=url.port or _PORT,
+                mcap_enabled=False,  # its prefetching reader makes addresses that no server has
                 logger=quiet,
                 skip_instance_cache=True,
             )
