@@ -7,7 +7,10 @@ from kyrios.doctor import checks
 from kyrios.settings import SETTINGS
 
 COMMANDS: dict[str, str] = {
+    "build": "kyrios.cli.build:build",
     "check": "kyrios.cli.check:check",
+    "create": "kyrios.cli.create:create",
+    "explain": "kyrios.cli.explain:explain",
     "graph": "kyrios.cli.graph:graph",
     "plan": "kyrios.cli.render:plan",
     "render": "kyrios.cli.render:render",
