@@ -36,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for variable in os.environ.pop(INHERITED, "").split():
         os.environ.pop(variable, None)
     config.stash[EXERCISED] = set()
+    config.pluginmanager.register(_Reports(config.stash[EXERCISED]))
     exported = config.stash[EXPORTED] = list[str]()
     mode = _mode()
     if mode == "off" or config.option.collectonly:
@@ -86,11 +87,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note which servers a test that ran, and passed, has used."""
+    """Note which servers the test uses; the note travels with the report where processes share the tests."""
     report = yield
-    if report.when == "call" and report.passed:
-        item.config.stash[EXERCISED].update(row.word for row in _marked(item))
+    report.user_properties.extend(("service", row.word) for row in _marked(item))
     return report
+
+
+class _Reports:
+    """Gather the servers that tests which ran, and passed, have used."""
+
+    def __init__(self, exercised: set[str]) -> None:
+        self._exercised = exercised
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            self._exercised.update(str(word) for kind, word in report.user_properties if kind == "service")
 
 
 def exercised(config: pytest.Config) -> tuple[int, int]:
