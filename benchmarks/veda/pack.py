@@ -39,7 +39,8 @@ def figures() -> list[dict[str, Any]]:
             shutil.rmtree(place / "home" / "packed", ignore_errors=True)
             veda.pack(folder, target)
 
-        pack(), wheel(), uv()
+        for warm in (pack, wheel, uv):
+            warm()
         times: dict[str, list[float]] = {"veda": [], "wheel": [], "uv": [], "again": []}
         veda.pack(folder, again)
         for _ in range(_ROUNDS):

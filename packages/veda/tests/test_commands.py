@@ -227,7 +227,7 @@ def test_every_command_explains_itself_with_an_example(path, command):
 #: The commands in an order in which the example of each has what it needs.
 ORDER = (
     "init", "new", "check", "pack", "inspect", "verify", "register", "push", "pull", "list", "show", "tag", "unpack",
-    "diff", "key new", "key list", "key trust", "search", "query", "update", "history", "remote check",
+    "diff", "key new", "key list", "key export", "key trust", "search", "query", "update", "history", "remote check",
     "channel promote", "channel list", "channel show", "channel renew", "sync", "registry reindex", "remote outbox",
     "remote deliver", "store verify", "store stats", "gc", "yank", "key revoke",
 )  # fmt: skip
@@ -249,7 +249,12 @@ def test_the_examples_of_the_commands_work(run, tmp_path, monkeypatch):
         if path == "channel promote":
             run("veda push momentum@1.2.0")
             run(f"veda channel promote momentum@1.2.0 --to stable --store file:{tmp_path}/srv")
-        line = commands[path].epilog.removeprefix("Example: ").replace("file:/srv/store", f"file:{tmp_path}/srv")
+        line = (
+            commands[path]
+            .epilog.removeprefix("Example: ")
+            .partition(" > ")[0]
+            .replace("file:/srv/store", f"file:{tmp_path}/srv")
+        )
 
         code, _, err = run(line)
 

@@ -9,7 +9,7 @@ import zstandard
 
 from veda.errors import ArchiveRefused, BadInput
 from veda.manifest import MAX_FILE, MAX_RATIO, Chunk, FileEntry
-from veda.workspace import SourceFile
+from veda.workspace import FILE, SourceFile
 
 TARGET = 4 << 20  #: Bytes of a chunk, on average, before compression.
 _LEAST, _MOST = TARGET // 8, 2 * TARGET
@@ -25,6 +25,12 @@ def plan(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
     group: list[SourceFile] = []
     held = 0
     for file in files:
+        if file.path == FILE:
+            # It changes with each version, and must not take a chunk of others along.
+            yield from [group] if group else []
+            yield [file]
+            group, held = [], 0
+            continue
         if group and held + file.size > _MOST:
             yield group
             group, held = [], 0

@@ -27,7 +27,8 @@ def inspect(
     Parameters
     ----------
     what
-        A path that ends in ``.vedapkg``, or a reference such as ``"momentum@1.2.0"``.
+        A path that ends in ``.vedapkg``, a reference such as ``"momentum@1.2.0"``, or the
+        ``https://`` URL of a package file, of which only the head is fetched.
     files
         Whether to add the list of files (of an archive, or of a release that is installed here).
 
@@ -38,9 +39,15 @@ def inspect(
         provenance, ``file_count``, ``size`` and ``packed_size`` in bytes, and ``tags``.
     """
     text = os.fspath(what)
-    if not isinstance(what, str) or is_file_name(text):
-        manifest: Manifest | None = (package := open_package(text)).manifest
-        facts, tags = package.manifest.description(), []
+    tags: list[str] = []
+    if text.startswith(("http://", "https://")):
+        from veda.ranged import read_head
+
+        manifest: Manifest | None = (head := read_head(text))
+        facts = head.description()
+    elif not isinstance(what, str) or is_file_name(text):
+        manifest = (package := open_package(text)).manifest
+        facts = package.manifest.description()
     else:
         with open_registry(registry, home=home) as catalogue:
             release = find_release(Ref.parse(text), catalogue)

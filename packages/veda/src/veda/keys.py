@@ -80,6 +80,14 @@ def signing_key(home: Path | str | None = None, *, make: bool = True) -> Key | N
     return _own(path)
 
 
+def own_key(name: str = "default", *, home: Path | str | None = None) -> Key:
+    """Return a key that was made here; raise `NotFound` if there is none of this name."""
+    found = {k.name: k for k in own_keys(home)}
+    if name not in found:
+        raise NotFound(f"there is no key {name!r} here", hint=nearest(name, found) or f"veda key new {name}")
+    return found[name]
+
+
 def own_keys(home: Path | str | None = None) -> list[Key]:
     """Return the keys that were made here, sorted by name."""
     return [_own(p.with_suffix("")) for p in sorted((_folder(home) / "keys").glob("[!.]*.pub"))]

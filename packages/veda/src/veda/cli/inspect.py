@@ -12,12 +12,15 @@ from veda.cli._options import registry_option
 
 
 @click.command(cls=Command, epilog="Example: veda inspect momentum-1.2.0-any.vedapkg --json")
-@click.argument("what", metavar="FILE|REF")
+@click.argument("what", metavar="FILE|REF|URL")
 @click.option("--files", is_flag=True, help="List the files too.")
 @registry_option
 @json_option
 def inspect(what: str, files: bool, registry: str | None, as_json: bool) -> None:
-    """Show what a package file or a registered release holds, without running any of it."""
+    """Show what a package file or a registered release holds, without running any of it.
+
+    Of a file at an https:// URL only the head is fetched, however large the package is.
+    """
     from veda.inspecting import inspect
 
     facts = inspect(what, files=files, registry=registry)

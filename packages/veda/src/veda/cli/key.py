@@ -35,6 +35,20 @@ def list_keys(as_json: bool) -> None:
     print_records(rows, ["name", "use", "fingerprint"], as_json=as_json)
 
 
+@key.command(epilog="Example: veda key export > author.pub")
+@click.argument("name", default="default")
+@json_option
+def export(name: str, as_json: bool) -> None:
+    """Print the public half of the own key NAME, for those who are to trust it."""
+    from veda.keys import own_key
+
+    key = own_key(name)
+    if as_json:
+        print_record(_facts(key), as_json=True)
+    else:
+        print(key.public)
+
+
 @key.command(epilog="Example: veda key trust alice alice.pub --channel stable")
 @click.argument("name")
 @click.argument("key", metavar="FILE|TEXT")
