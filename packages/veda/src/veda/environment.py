@@ -201,9 +201,7 @@ def repair_environment(
         raise _missing(environment, home)
     path = root / str(wanted)
     lock_ = Lock.read(path / "veda.lock")
-    interpreter = (
-        (path / "bin" / "python").readlink() if (path / "bin" / "python").is_symlink() else base_python()
-    )
+    interpreter = (path / "bin" / "python").readlink() if (path / "bin" / "python").is_symlink() else base_python()
     mended: list[str] = []
     with locked(root / ".lock"):
         for package in lock_.packages:
