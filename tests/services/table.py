@@ -111,7 +111,7 @@ SERVICES: tuple[Service, ...] = (
         ("EXIA_TEST_OPENSEARCH_URL",),
         stand_in_for="OpenSearch",
     ),
-    Service("sshd", "sshd", "sshd", "debian", "openssh-server", ("VEDA_TEST_SSHD_URL",), version=("-V",)),
+    Service("sshd", "ansible", "sshd", "debian", "openssh-server", ("VEDA_TEST_ANSIBLE_URL",), version=("-V",)),
     Service("chdb", "chdb", "chdb", "pypi", "chdb", stand_in_for="a current ClickHouse", server=False),
     Service("modules", "modules", "modulecmd", "debian", "environment-modules", version=(), server=False),
     Service("zsh", "zsh", "zsh", "debian", "zsh", server=False),

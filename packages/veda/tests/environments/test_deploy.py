@@ -61,14 +61,14 @@ class TestLocal(DeployContract):
         return open_deploy(f"local:{tmp_path}/another-home")
 
 
-@pytest.mark.sshd
+@pytest.mark.ansible
 class TestAnsible(DeployContract):
     @pytest.fixture
     def deploy(self, inventory):
         return open_deploy(inventory)
 
 
-@pytest.mark.sshd
+@pytest.mark.ansible
 def test_a_fleet_is_upgraded_goes_back_and_says_who_runs_what(inventory, store, family, three_hosts, tmp_path):
     old, new = lock(["alpha"]), lock(["beta"])
     done = deploy_environment("research", old, deploy=inventory, store=store, canary=1)
@@ -90,7 +90,7 @@ def test_a_fleet_is_upgraded_goes_back_and_says_who_runs_what(inventory, store, 
     assert {(r.host, r.lock) for r in fleet()} == {(f"host-{n}", old.digest) for n in range(3)}
 
 
-@pytest.mark.sshd
+@pytest.mark.ansible
 def test_a_host_that_is_down_is_a_report_and_the_others_go_on(inventory, tmp_path, store, family):
     path = tmp_path / "hosts.ini"
     path.write_text(path.read_text().replace("host-1 ansible_host=127.0.0.1", "host-1 ansible_host=127.0.0.9"))
