@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -38,10 +39,10 @@ def figures() -> list[dict[str, Any]]:
         times: dict[str, list[float]] = {"cold": [], "same": [], "plan": [], "check": []}
         for n in range(_ROUNDS):
             out = folder / f"dags-{n}"
-            times["cold"].append(_taken(lambda out=out: _render(flows, out)))
-            times["same"].append(_taken(lambda out=out: _render(flows, out)))
-            times["plan"].append(_taken(lambda out=out: _plan(flows, out)))
-            times["check"].append(_taken(lambda out=out: render.check(out)))
+            times["cold"].append(_taken(partial(_render, flows, out)))
+            times["same"].append(_taken(partial(_render, flows, out)))
+            times["plan"].append(_taken(partial(_plan, flows, out)))
+            times["check"].append(_taken(partial(render.check, out)))
     bars = {"cold": 0.7, "same": 0.25, "plan": 0.3, "check": 0.3}
     said = {
         "cold": "cold render of 200 flows of 20 units for Airflow",

@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -58,7 +59,7 @@ def figures() -> list[dict[str, Any]]:
                 gc.collect()
                 times[name].append(run() * 1e6 / NODES)
     median = {name: statistics.median(found) for name, found in times.items()}
-    peer = {"peer": dask[0] if dask else None, "peer_value": median.get("dask")}
+    peer: dict[str, Any] = {"peer": dask[0] if dask else None, "peer_value": median.get("dask")}
     return [
         _figure("memory", "local run of 1,000 empty nodes, states in memory, per node", median["memory"], 10, **peer),
         _figure("durable", "the same with every state in a durable record, per node", median["durable"], 40, **peer),
@@ -124,7 +125,6 @@ def _whole(graph: Graph, folder: Path) -> float:
 def _dask(graph: Graph) -> tuple[str, Callable[[], float]] | None:
     """Return dask's threaded scheduler on the same graph; nothing where it is not installed."""
     try:
-        import dask
         from dask.threaded import get
     except ImportError:
         return None
@@ -139,4 +139,4 @@ def _dask(graph: Graph) -> tuple[str, Callable[[], float]] | None:
         get(form, list(form), num_workers=2)
         return time.perf_counter() - began
 
-    return f"dask {dask.__version__} threaded get, 2 workers, no record", run
+    return f"dask {version('dask')} threaded get, 2 workers, no record", run

@@ -213,7 +213,20 @@ class ReadySet:
 
     def finish(self, name: str) -> list[str]:
         """Say that `name` has succeeded, which may make others ready."""
-        return self._settle(name, State.SUCCEEDED)
+        self._states[name] = State.SUCCEEDED
+        lost: list[str] = []
+        for follower in self._graph.downstream[name]:
+            self._waiting[follower] -= 1
+            if self._waiting[follower] or follower in self._states:
+                continue
+            task = self._graph.task(follower)
+            # One that needs all to succeed would be settled already if one had not.
+            if task.when == "all_succeeded":
+                heappush(self._ready, follower)
+            else:
+                for out in self._judge(task):
+                    lost += [out, *self._settle(out, State.SKIPPED)]
+        return sorted(lost)
 
     def skip(self, name: str) -> list[str]:
         """Say that `name` was skipped."""
