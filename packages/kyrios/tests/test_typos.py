@@ -28,14 +28,22 @@ fuse: none
 """
 #: Words that mean something: a mistyped one must be noticed. Free texts, such as a summary, may be anything.
 WORDS = {
-    "flow.yaml": """kyrios flow info version summary owner tags schedule cron tz UTC params defaults retries timeout units
-        use with in if after when group branch on cases gate select fuse none retry_delay all_done numbers@1 double@1
-        both@1 numbers.numbers double.numbers again.numbers chosen.numbers passed.numbers left right params.first
-        params.mode numbers.numbers.n 5m 1s""".split(),
-    "units/numbers.yaml": """kyrios unit info version summary run call interface params outputs type integer number default
-        table columns int64 units:numbers factor""".split(),
-    "units/double.yaml": "kyrios unit info version run call interface inputs outputs table int64 units:double".split(),
-}
+    "flow.yaml": [
+        "kyrios", "flow", "info", "version", "summary", "owner", "tags", "schedule", "cron", "tz", "UTC", "params",
+        "defaults", "retries", "timeout", "units", "use", "with", "in", "if", "after", "when", "group", "branch", "on",
+        "cases", "gate", "select", "fuse", "none", "retry_delay", "all_done", "numbers@1", "double@1", "both@1",
+        "numbers.numbers", "double.numbers", "again.numbers", "chosen.numbers", "passed.numbers", "left", "right",
+        "params.first", "params.mode", "numbers.numbers.n", "5m", "1s",
+    ],
+    "units/numbers.yaml": [
+        "kyrios", "unit", "info", "version", "summary", "run", "call", "interface", "params", "outputs", "type",
+        "integer", "number", "default", "table", "columns", "int64", "units:numbers", "factor",
+    ],
+    "units/double.yaml": [
+        "kyrios", "unit", "info", "version", "run", "call", "interface", "inputs", "outputs", "table", "int64",
+        "units:double",
+    ],
+}  # fmt: skip
 SEED = 20261123
 COUNT = 200
 
