@@ -99,6 +99,9 @@ class FlowFolder:
     def unit(self, name: str, interface: str, run: str = "") -> None:
         self.write(f"units/{name}.yaml", UNIT.format(name=name, interface=interface, run=run))
 
+    def code_text(self) -> str:
+        return (self.folder / "units.py").read_text(encoding="utf-8")
+
     def code(self, text: str) -> None:
         self.write("units.py", text)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import kyrios
+from kyrios import render
 from kyrios.engine import Target, open_engine
 from kyrios.graph import Graph, Task, ordered
 
@@ -272,3 +273,24 @@ def test_a_manifest_that_cannot_be_read_is_named(sums, tmp_path):
 
     with pytest.raises(kyrios.BadInput, match="cannot be read"):
         kyrios.load_flow(sums).render("airflow", out)
+
+
+def test_every_flow_of_a_folder_is_rendered_and_a_broken_one_blocks_no_other(flow_folder, tmp_path, capsys):
+    from kyrios.cli import root
+
+    for name in ("one", "two", "three"):
+        flow_folder(name).replace("flow.yaml", "flow: sums", f"flow: {name}")
+    flow_folder("broken").replace("flow.yaml", "numbers@1", "nothing@1")
+    flows, out = str(tmp_path / "flows"), tmp_path / "dags"
+
+    code = root.main(["render", flows, "--engine", "airflow", "--out", str(out)], standalone_mode=False)
+
+    assert code == 1
+    assert sorted(p.name for p in out.glob("*.py")) == ["one.py", "three.py", "two.py"]
+    assert "there is no unit 'nothing'" in capsys.readouterr().err
+    assert render.check(out) == []
+
+
+def test_two_flows_of_one_name_in_a_folder_are_a_conflict(flow_folder):
+    with pytest.raises(kyrios.Conflict, match=r"both give sums\.py"):
+        render.planned_all([kyrios.load_flow(flow_folder("a")), kyrios.load_flow(flow_folder("b"))], "airflow")

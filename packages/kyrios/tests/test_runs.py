@@ -365,6 +365,45 @@ def test_a_unit_that_failed_may_be_called_again(sums, monkeypatch):
     assert flow.run_unit("double", run_id="r").state == "running"
 
 
+def test_what_a_failure_cuts_off_is_skipped_in_the_record_of_a_schedulers_run_too(sums, monkeypatch):
+    flow = kyrios.load_flow(sums)
+    monkeypatch.setenv("BREAK", "1")
+    with pytest.raises(kyrios.UnitFailed):
+        flow.run(run_id="here", workers=1)
+    flow.run_unit("numbers", run_id="there")
+    for unit in ("again", "double"):
+        with pytest.raises(kyrios.UnitFailed):
+            flow.run_unit(unit, run_id="there")
+
+    here, there = kyrios.get_run("here"), kyrios.get_run("there")
+    assert {t.name: t.state for t in there.tasks} == {t.name: t.state for t in here.tasks}
+    assert there.task("both").state == "skipped"
+    steps = [sorted((e.task, e.state) for e in run.events if e.task) for run in (here, there)]
+    assert steps[0] == steps[1]
+
+
+def test_a_try_that_the_scheduler_repeats_is_up_for_retry_and_not_failed(sums, monkeypatch):
+    sums.unit("double", DOUBLE_AGAIN, run=", retries: 1, retry_delay: 1ms")
+    flow = kyrios.load_flow(sums)
+    flow.run_unit("numbers", run_id="r")
+    monkeypatch.setenv("BREAK", "1")
+    with pytest.raises(kyrios.UnitFailed):
+        flow.run_unit("double", run_id="r", attempt=1)
+    assert kyrios.get_run("r").task("double").state == "up_for_retry"
+    assert kyrios.get_run("r").state == "running"
+    monkeypatch.delenv("BREAK")
+    flow.run_unit("double", run_id="r", attempt=2)
+
+    steps = [e.state for e in kyrios.get_run("r").events if e.task == "double"]
+    assert steps == ["queued", "running", "up_for_retry", "running", "succeeded"]
+
+
+DOUBLE_AGAIN = """
+    inputs: {numbers: {type: table, columns: {n: int64}}}
+    outputs: {numbers: {type: table}}
+"""
+
+
 def test_a_unit_is_refused_before_those_before_it_or_with_another_flow_than_was_rendered(sums):
     flow = kyrios.load_flow(sums)
     with pytest.raises(kyrios.Conflict, match="double needs numbers, which has not succeeded"):

@@ -209,9 +209,8 @@ def perform(order: str) -> str:
     try:
         wanted = json.loads(order)
         task = Task(**{**wanted["task"], "after": tuple(wanted["task"]["after"])})
-        head = Head(
-            wanted["run_id"], "", wanted["flow"], "", "", "", wanted["data"], wanted["folder"], "", wanted["params"], "", {}
-        )  # fmt: skip
+        params, folder = wanted["params"], wanted["folder"]
+        head = Head(wanted["run_id"], "", wanted["flow"], "", "", "", wanted["data"], folder, "", params, "", {})
         graph = Graph(wanted["flow"], "0", (task,))
         execution = Execution(graph, Path(wanted["folder"]), head, _data_at(wanted["data"]), _NO_HISTORY)
         with capturing():

@@ -16,6 +16,7 @@ from kyrios._house.errors import nearest
 from kyrios._house.ids import uuid7
 from kyrios.data import Data, open_data
 from kyrios.engine import Engine, Job, Runner, open_engine
+from kyrios.engine.port import Step
 from kyrios.errors import BadInput, Conflict, NotFound, UnitFailed
 from kyrios.graph import Graph
 from kyrios.history import Head, History, open_history
@@ -171,6 +172,7 @@ class Flow:
         params: Mapping[str, Any] | None = None,
         digest: str | None = None,
         engine: str = "local",
+        attempt: int | None = None,
         data: str | Data | None = None,
         history: str | History | None = None,
         on_event: OnEvent | None = None,
@@ -185,6 +187,8 @@ class Flow:
             The flow's digest when its scripts were rendered; None asks for none.
         engine
             Name to record.
+        attempt
+            Which try this is, from 1, where the caller tries again as often as the unit says; None where it does not.
 
         Raises
         ------
@@ -226,19 +230,23 @@ class Flow:
                     return execution.so_far()
                 if verdict != State.QUEUED:
                     raise Conflict(f"{unit} needs {', '.join(open_)}, which has not succeeded in run {identity}")
-                if run.task(unit).state not in (State.DECLARED, *FINISHED):
+                again = run.task(unit).state == State.UP_FOR_RETRY
+                if not again and run.task(unit).state not in (State.DECLARED, *FINISHED):
                     execution.record([(unit, State.CANCELLED, {"reason": "its process is gone"}, time())])
                 if run.state != State.RUNNING:
                     execution.move_run([State.QUEUED, State.RUNNING])
                 now = time()
-                execution.record([(unit, State.QUEUED, {}, now), (unit, State.RUNNING, {"attempt": 1}, now)])
+                queued: list[Step] = [] if again else [(unit, State.QUEUED, {}, now)]
+                execution.record([*queued, (unit, State.RUNNING, {"attempt": attempt or 1}, now)])
             failure: UnitFailed | None = None
             try:
                 detail = execution.execute(task, Flag())
                 execution.record([(unit, end_of(detail), detail, time())])
             except UnitFailed as exc:
                 failure = exc
-                execution.record([(unit, State.FAILED, {"error": exc.reason, "log": exc.log}, time())])
+                end = State.UP_FOR_RETRY if attempt and attempt <= task.retries else State.FAILED
+                known = {"error": exc.reason, "log": exc.log, "attempt": attempt or 1}
+                execution.record([(unit, end, known, time())])
             except BaseException as exc:
                 execution.record([(unit, State.CANCELLED, {"reason": type(exc).__name__}, time())])
                 raise
@@ -251,6 +259,8 @@ class Flow:
     def _settle(self, execution: Execution) -> None:
         """Give the run the state that follows from its units', and write its lineage."""
         run = execution.so_far()
+        if self._skip_what_failed(execution, run):
+            run = execution.so_far()
         states = {t.state for t in run.tasks}
         underway = states & {State.QUEUED, State.RUNNING, State.UP_FOR_RETRY}
         if run.state == State.RUNNING and not underway:
@@ -259,6 +269,20 @@ class Flow:
             elif State.DECLARED not in states and State.CANCELLED not in states:
                 execution.move_run([State.SUCCEEDED])
         execution.write_lineage()
+
+    def _skip_what_failed(self, execution: Execution, run: Run) -> bool:
+        """Record as skipped what a failure has cut off: its scheduler will never call it."""
+        states = {task.name: task.state for task in run.tasks}
+        culprits = {name: name for name, state in states.items() if state == State.FAILED}
+        steps = []
+        for task in self.graph.tasks if culprits else ():
+            culprit = next((culprits[u] for u in task.upstream if u in culprits), None)
+            if culprit and states[task.name] == State.DECLARED and task.verdict(states) == State.SKIPPED:
+                states[task.name] = State.SKIPPED
+                culprits[task.name] = culprit
+                steps.append((task.name, State.SKIPPED, {"reason": f"{culprit} failed"}, time()))
+        execution.record(steps)
+        return bool(steps)
 
     def _has_failed(self, task: TaskRun) -> bool:
         return task.state == State.FAILED and not self.graph.task(task.name).may_fail

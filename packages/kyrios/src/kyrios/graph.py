@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from heapq import heappop, heappush
 from typing import Any
@@ -147,7 +147,7 @@ class Graph:
     @cached_property
     def canonical(self) -> str:
         """The graph as JSON: sorted keys, no spaces, the same text on every machine."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return json.dumps(_as_dict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
     @cached_property
     def digest(self) -> str:
@@ -292,3 +292,12 @@ def find_cycle(upstream: Mapping[str, Iterable[str]]) -> list[str] | None:
                 trail.append(step)
                 stack.append((step, iter(sorted(upstream[step]))))
     return None
+
+
+def _as_dict(value: Any) -> Any:
+    """Return `value` with its dataclasses as dicts, as `dataclasses.asdict` would, which copies all and takes long."""
+    if is_dataclass(value):
+        return {f.name: _as_dict(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple | list) and value and is_dataclass(value[0]):
+        return [_as_dict(item) for item in value]
+    return value

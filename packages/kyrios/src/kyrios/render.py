@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from kyrios._house.backends import BackendURL
 from kyrios._house.config import load_config
-from kyrios._house.files import write_durably
-from kyrios.engine import Target, open_engine
+from kyrios._house.files import make_folder, sync_folder, write_durably
+from kyrios.engine import Engine, Target, open_engine
 from kyrios.errors import BadInput, Conflict, FlowInvalid, NotFound
 from kyrios.flows import Flow, load_flow
 from kyrios.params import bind
@@ -59,6 +62,45 @@ class Finding:
     detail: str
 
 
+class Renderer:
+    """Renders many flows: engines are opened, and settings read, once for all of them."""
+
+    def __init__(self) -> None:
+        self._engines: dict[str, Engine] = {}
+
+    def files(self, flow: Flow, recipe: Recipe) -> list[RenderedFile]:
+        """Return what `recipe` makes of `flow`, by name."""
+        if recipe.engine not in self._engines:
+            self._engines[recipe.engine] = open_engine(recipe.engine)
+        target = Target(recipe.folder, recipe.command, recipe.environment, recipe.params)
+        files = self._engines[recipe.engine].render(flow.graph, target)
+        return [RenderedFile(name, text, flow.name, flow.digest, recipe) for name, text in sorted(files.items())]
+
+
+def planned_all(flows: Sequence[Flow], engine: str | None = None, *, command: str | None = None) -> list[RenderedFile]:
+    """Return the files that rendering each of `flows` would write; no two flows may have one name.
+
+    Raises
+    ------
+    Conflict
+        If two flows would write one file.
+    """
+    config = load_config(SETTINGS, {"engine": engine, "command": command})
+    environment, renderer = _environment(), Renderer()
+    found: dict[str, RenderedFile] = {}
+    for flow in flows:
+        where = str(flow.folder)
+        recipe = Recipe(where, config.text("engine"), where, config.text("command"), environment, {})
+        for file in renderer.files(flow, recipe):
+            if file.name in found:
+                raise Conflict(
+                    f"{found[file.name].recipe.source} and {where} both give {file.name}",
+                    hint="give one of the flows another name",
+                )
+            found[file.name] = file
+    return [found[name] for name in sorted(found)]
+
+
 def planned(
     flow: Flow,
     engine: str | None = None,
@@ -80,13 +122,7 @@ def planned(
         environment=_environment(),
         params=given,
     )
-    return _render(flow, recipe)
-
-
-def _render(flow: Flow, recipe: Recipe) -> list[RenderedFile]:
-    target = Target(recipe.folder, recipe.command, recipe.environment, recipe.params)
-    files = open_engine(recipe.engine).render(flow.graph, target)
-    return [RenderedFile(name, text, flow.name, flow.digest, recipe) for name, text in sorted(files.items())]
+    return Renderer().files(flow, recipe)
 
 
 def _environment() -> dict[str, str]:
@@ -107,28 +143,63 @@ def _environment() -> dict[str, str]:
 def write(files: list[RenderedFile], out: Path, *, force: bool = False) -> list[RenderedFile]:
     """Write `files` into `out`, none if one of them must not be overwritten; see `Flow.render`."""
     manifest = read_manifest(out)
+    changed = {}
     for file in files:
-        path = out / file.name
+        path, data = out / file.name, file.text.encode()
+        try:
+            there = path.read_bytes()
+        except FileNotFoundError:
+            changed[path] = data
+            continue
+        if there == data:
+            continue
+        changed[path] = data
         known = manifest.get(file.name)
-        if force or not path.exists() or path.read_bytes() == file.text.encode():
+        if force:
             continue
         if known is None:
             raise Conflict(f"{path} is not Kyrios' own file", hint="move it, or give --force")
-        if _digest(path.read_bytes()) != known["content"]:
+        if _digest(there) != known["content"]:
             raise Conflict(f"{path} was edited by hand", hint="kyrios plan shows the difference; --force overwrites it")
         if known["recipe"]["source"] != file.recipe.source:
             raise Conflict(
                 f"{path} belongs to the flow in {known['recipe']['source']}", hint="give the flow another name"
             )
-    for file in files:
-        path = out / file.name
-        if not path.exists() or path.read_bytes() != file.text.encode():
-            write_durably(path, file.text.encode())
     entries = {**manifest, **{f.name: _entry(f) for f in files}}
-    text = json.dumps({"kyrios": 1, "files": entries}, indent=2, sort_keys=True) + "\n"
-    if not (out / MANIFEST).exists() or (out / MANIFEST).read_text(encoding="utf-8") != text:
+    if entries != manifest or not (out / MANIFEST).exists():
+        text = json.dumps({"kyrios": 1, "files": entries}, indent=2, sort_keys=True) + "\n"
+        _replace_all(out, changed)
         write_durably(out / MANIFEST, text.encode())
+    else:
+        _replace_all(out, changed)
     return files
+
+
+def _replace_all(out: Path, changed: Mapping[Path, bytes]) -> None:
+    """Replace files, each all or nothing and durable on return; the folder is made durable once for all of them."""
+    if not changed:
+        return
+    make_folder(out)
+    # A disk takes many fsyncs in the time of a few: it joins those that wait at once.
+    new = {path: out / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp" for path in changed}
+    try:
+        with ThreadPoolExecutor(min(16, len(changed))) as writers:
+            for _ in writers.map(lambda path: _write_new(new[path], changed[path]), changed):
+                pass
+        for path, temporary in new.items():
+            temporary.replace(path)
+        sync_folder(out)
+    finally:
+        for temporary in new.values():
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _entry(file: RenderedFile) -> dict[str, Any]:
@@ -169,16 +240,19 @@ def check(out: Path) -> list[Finding]:
     """
     if not (out / MANIFEST).exists():
         raise NotFound(f"nothing was rendered into {out}", hint=f"kyrios render FLOW --engine airflow --out {out}")
-    findings = []
+    findings, renderer = [], Renderer()
     for name, entry in sorted(read_manifest(out).items()):
         path = out / name
-        if not path.exists():
+        try:
+            content = _digest(path.read_bytes())
+        except FileNotFoundError:
             findings.append(Finding(name, "missing", "it was rendered and is gone"))
-        elif _digest(path.read_bytes()) != entry["content"]:
-            findings.append(Finding(name, "edited", "it was edited by hand"))
+        else:
+            if content != entry["content"]:
+                findings.append(Finding(name, "edited", "it was edited by hand"))
         try:
             recipe = Recipe(**entry["recipe"])
-            now = {file.name: file for file in _render(load_flow(recipe.source), recipe)}
+            now = {file.name: file for file in renderer.files(load_flow(recipe.source), recipe)}
         except (NotFound, FlowInvalid) as exc:
             findings.append(Finding(name, "orphaned", exc.message))
             continue

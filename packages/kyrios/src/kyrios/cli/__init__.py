@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "run": "kyrios.cli.run:run",
     "run-unit": "kyrios.cli.run_unit:run_unit",
     "runs": "kyrios.cli.runs:runs",
+    "test": "kyrios.cli.test:test",
     "validate": "kyrios.cli.validate:validate",
     "worker": "kyrios.cli.worker:worker",
 }

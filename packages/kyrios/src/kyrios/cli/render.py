@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kyrios._house.command import Command, json_option, note
 from kyrios._house.output import json_text, paint, print_records
 from kyrios.cli._flow import flow_argument, load, param_option, parameters
+from kyrios.errors import BadInput
+
+if TYPE_CHECKING:
+    from kyrios.render import RenderedFile
 
 _FOLDER: Any = click.Path(file_okay=False, path_type=Path)
 
@@ -39,22 +43,22 @@ def plan(
     command: str | None,
     given: tuple[str, ...],
     as_json: bool,
-) -> None:
-    """Show what render would change, as a unified diff."""
-    from kyrios.render import difference, planned
+) -> int:
+    """Show what render would change, as a unified diff; FLOW may be a folder of flows."""
+    from kyrios.render import difference
 
-    found = load(flow)
-    files = planned(found, engine, folder=folder, command=command, params=parameters(found.graph, given))
+    files, broken = _files(flow, engine, folder, command, given)
     rows = [{"file": str(out / f.name), "diff": difference(f, out)} for f in files]
     if as_json:
         print(json_text(rows))
-        return
+        return broken
     for row in rows:
         for line in row["diff"].splitlines():
             colour = {"+": "green", "-": "red", "@": "dim"}.get(line[:1])
             print(paint(line, colour) if colour else line)
     if not any(row["diff"] for row in rows):
         note("nothing changes")
+    return broken
 
 
 @click.command(cls=Command, epilog="Example: kyrios render examples/flows/hello --engine airflow --out dags")
@@ -69,11 +73,32 @@ def render(
     given: tuple[str, ...],
     as_json: bool,
     force: bool,
-) -> None:
-    """Write the files with which an engine runs a flow."""
-    from kyrios.render import planned, write
+) -> int:
+    """Write the files with which an engine runs a flow, or every flow in a folder of flows."""
+    from kyrios.render import write
 
-    found = load(flow)
-    files = planned(found, engine, folder=folder, command=command, params=parameters(found.graph, given))
+    files, broken = _files(flow, engine, folder, command, given)
     rows = [{"file": str(out / f.name), "flow": f.flow, "digest": f.content} for f in write(files, out, force=force)]
     print_records(rows, ["file", "flow", "digest"], as_json=as_json)
+    return broken
+
+
+def _files(
+    flow: str, engine: str | None, folder: str | None, command: str | None, given: tuple[str, ...]
+) -> tuple[list[RenderedFile], int]:
+    """Return the files of one flow, or of every flow below a folder, and 1 if one of them cannot be used."""
+    from kyrios.render import planned, planned_all
+
+    below = sorted(path.parent for path in Path(flow).glob("*/flow.yaml"))
+    if (Path(flow) / "flow.yaml").exists() or not below:
+        found = load(flow)
+        return planned(found, engine, folder=folder, command=command, params=parameters(found.graph, given)), 0
+    if folder or given:
+        raise BadInput("--flow-dir and --param are for one flow", hint="give the folder of one flow")
+    flows = []
+    for path in below:
+        try:
+            flows.append(load(str(path)))
+        except BadInput as exc:  # its mistakes are printed; the others do not wait for them
+            note(f"left out: {exc.message}")
+    return planned_all(flows, engine, command=command), int(len(flows) < len(below))

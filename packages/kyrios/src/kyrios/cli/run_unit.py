@@ -21,9 +21,19 @@ from kyrios.errors import BadInput
 @click.option("--params", "text", envvar="KYRIOS_PARAMS", help="The run's parameters as JSON; also KYRIOS_PARAMS.")
 @click.option("--digest", help="Refuse if the flow has another digest.")
 @click.option("--engine", default="local", help="What drives the run, for its record.")
+@click.option(
+    "--attempt", type=click.IntRange(1), envvar="KYRIOS_ATTEMPT", help="Which try of the caller's; also KYRIOS_ATTEMPT."
+)
 @json_option
 def run_unit(
-    flow: str, unit: str, run_id: str, text: str | None, digest: str | None, engine: str, as_json: bool
+    flow: str,
+    unit: str,
+    run_id: str,
+    text: str | None,
+    digest: str | None,
+    engine: str,
+    attempt: int | None,
+    as_json: bool,
 ) -> None:
     """Run one unit of a run that a scheduler drives; once is as good as twice."""
     try:
@@ -32,7 +42,7 @@ def run_unit(
         raise BadInput(f"--params is not JSON: {exc}") from None
     if not isinstance(params, dict):
         raise BadInput("--params must be a JSON object, such as '{\"top\": 3}'")
-    run = load(flow).run_unit(unit, run_id=run_id, params=params, digest=digest, engine=engine)
+    run = load(flow).run_unit(unit, run_id=run_id, params=params, digest=digest, engine=engine, attempt=attempt)
     task = run.task(unit)
     record = {
         "run": run.run_id,

@@ -222,14 +222,14 @@ class _CeleryCrew:
         return outcomes
 
     def _answers(self, timeout: float) -> list[bytes]:
-        found = self.server.lpop(self.answers, 200)
+        found: Any = self.server.lpop(self.answers, 200)
         if not found and timeout > 0:
-            first = self.server.blpop([self.answers], timeout=max(0.01, timeout))
+            first: Any = self.server.blpop([self.answers], timeout=max(0.01, timeout))
             found = [first[1]] if first else []
         return list(found or [])
 
     def _send_what_is_lost(self) -> None:
-        """Send again what nobody holds: its worker died, or the broker lost it, or it waits and is claimed once only."""
+        """Send again what nobody holds: its worker died, the broker lost it, or it waits; it is claimed only once."""
         now = monotonic()
         self.next_look = now + self.engine.lease / 2
         if _patiently(lambda: self.server.exists(self.engine.presence)):

@@ -116,7 +116,7 @@ class Course:
         return late
 
     def wait(self, longest: float, *, free: bool = True) -> float:
-        """Return for how many seconds nothing becomes due by itself, `longest` at most; `free` if a task could start."""
+        """Return for how many seconds nothing becomes due, `longest` at most; `free` says that a task could start."""
         due = [self._delayed[0][0]] if self._delayed and free else []
         if self._deadlines:
             due += [a.deadline for a in self.running.values() if a.deadline is not None]

@@ -1,4 +1,4 @@
-"""``dask:?workers=2``: processes of a Dask cluster on this machine; ``dask://host:8786``: a cluster that runs already."""
+"""``dask:?workers=2``: processes of a cluster on this machine; ``dask://host:8786``: a cluster that runs already."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from distributed import Client, Future, LocalCluster
+import distributed
 
 from kyrios._house.backends import BackendURL
 from kyrios.engine.course import Attempt
@@ -41,13 +41,14 @@ class DaskEngine:
 
 
 @cache
-def _client(address: str, workers: int) -> Client:
+def _client(address: str, workers: int) -> Any:
     # One cluster for the life of the process: its start takes longer than most flows.
+    driver: Any = distributed  # half of it is typed
     try:
         if address:
-            client = Client(address, timeout=10)
+            client = driver.Client(address, timeout=10)
         else:
-            cluster = LocalCluster(
+            cluster = driver.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
@@ -56,7 +57,7 @@ def _client(address: str, workers: int) -> Client:
                 silence_logs=50,
             )
             atexit.register(cluster.close)
-            client = Client(cluster)
+            client = driver.Client(cluster)
     except (OSError, TimeoutError) as exc:
         raise BackendUnavailable(f"dask: {address} does not answer: {exc}", hint="kyrios doctor") from exc
     atexit.register(client.close)
@@ -64,10 +65,10 @@ def _client(address: str, workers: int) -> Client:
 
 
 class _DaskCrew:
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Any) -> None:
         self.client = client
-        self.ended: SimpleQueue[tuple[Attempt, Future]] = SimpleQueue()
-        self.futures: dict[Attempt, Future] = {}
+        self.ended: SimpleQueue[tuple[Attempt, Any]] = SimpleQueue()
+        self.futures: dict[Attempt, Any] = {}
 
     def send(self, attempts: Sequence[Attempt], orders: Sequence[str]) -> None:
         for attempt, order in zip(attempts, orders, strict=True):
@@ -76,7 +77,7 @@ class _DaskCrew:
             future.add_done_callback(lambda done, attempt=attempt: self.ended.put((attempt, done)))
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
-        found: dict[Attempt, Future] = {}
+        found: dict[Attempt, Any] = {}
         try:
             attempt, future = self.ended.get(timeout=timeout)
             while True:

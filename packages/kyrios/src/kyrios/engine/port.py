@@ -82,6 +82,6 @@ class Runner(Engine, Protocol):
         """Run the tasks of `job` in the order of their edges and record every step, in groups.
 
         A task may start before the steps of those before it are recorded; what is recorded is durable, and what
-        was not runs again when the run is resumed. Tasks after one that failed are skipped, all others go on. On `KeyboardInterrupt` what is
-        queued or running is recorded as cancelled, and the interrupt is raised again.
+        was not runs again when the run is resumed. Tasks after one that failed are skipped, all others go on. On
+        `KeyboardInterrupt` what is queued or running is recorded as cancelled, and the interrupt is raised again.
         """

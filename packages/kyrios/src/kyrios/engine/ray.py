@@ -6,9 +6,17 @@ import atexit
 import json
 import os
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+# Ray reads this once, when it is imported. Whoever may speak to a node may run any code on it, and without a token
+# that is every user of this machine.
+if "ray" not in sys.modules:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token" and not os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 import ray
 
@@ -17,7 +25,7 @@ from kyrios.engine.course import Attempt
 from kyrios.engine.port import Job, Runner, Target
 from kyrios.engine.remote import Crew, Outcome, drive, script
 from kyrios.engine.workers import counted
-from kyrios.errors import BackendUnavailable
+from kyrios.errors import BackendUnavailable, BadInput
 from kyrios.graph import Graph
 
 
@@ -43,10 +51,11 @@ class RayEngine:
 @cache
 def _connected(address: str, workers: int) -> Any:
     """Return Kyrios' remote function, on a node that lives as long as this process."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Whoever may speak to a Ray node may run any code on it, and so may every user of this machine without a token.
-    if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token" and not address:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    if not address and os.environ.get("RAY_AUTH_MODE") != "token":
+        raise BadInput(
+            "ray was imported before Kyrios' engine, or told to do without tokens; its node would obey every user here",
+            hint="set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN before Python starts",
+        )
     try:
         if address:
             ray.init(address, log_to_driver=False)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 def render_template(name: str, graph: Graph, target: Target, **more: Any) -> str:
     """Return the text of template `name`; it compiles, or `KyriosError` is raised."""
-    from importlib.metadata import version
-
     if not target.command.strip():
         raise BadInput("the command that tasks call is empty", hint="kyrios config show --origin")
     text = (
@@ -30,7 +28,7 @@ def render_template(name: str, graph: Graph, target: Target, **more: Any) -> str
             graph=graph,
             target=target,
             params={**graph.params, **target.params},
-            release=version("jiyuan-kyrios"),
+            release=_release(),
             **more,
         )
     )
@@ -64,6 +62,13 @@ def identifier(name: str) -> str:
 
 
 _TAKEN = {"dag", "datetime", "timedelta", "pendulum", "annotations", "dict", "str", "int", "bool", "list", "print"}
+
+
+@cache
+def _release() -> str:
+    from importlib.metadata import version
+
+    return version("jiyuan-kyrios")
 
 
 @cache

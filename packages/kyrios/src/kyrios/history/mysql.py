@@ -54,7 +54,6 @@ class MysqlHistory:
             "read_timeout": 60,
             "write_timeout": 60,
         }
-        self._db: Any = None
         try:
             self._connect()
             with self._db.cursor() as cursor:
@@ -64,7 +63,7 @@ class MysqlHistory:
             raise self._unavailable(exc) from exc
 
     def _connect(self) -> None:
-        self._db = pymysql.connect(**self._settings)
+        self._db: Any = pymysql.connect(**self._settings)
         with self._db.cursor() as cursor:
             # "Table exists already" is a note that the driver would print as a warning.
             cursor.execute("set sql_notes = 0")
