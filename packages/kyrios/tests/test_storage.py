@@ -9,6 +9,7 @@ import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -26,7 +27,7 @@ minio_only = [
 class FakeWorker(BaseHTTPRequestHandler):
     """A stand-in for an Alluxio worker: it answers for files of this machine, and nothing else."""
 
-    reads: list[str] = []
+    reads: ClassVar[list[str]] = []
     short = False
 
     def do_GET(self):
@@ -37,10 +38,8 @@ class FakeWorker(BaseHTTPRequestHandler):
         if parts.path == "/v1/info":
             self._answer(json.dumps([{"mType": "file", "mName": file.name, "mPath": path, "mUfsPath": path,
                                       "mLength": file.stat().st_size}]).encode())  # fmt: skip
-        elif "/page/" in parts.path:
-            start, length = int(query.get("offset", 0)), int(query.get("length", 1 << 20))
-            index = int(parts.path.rpartition("/")[2])
-            content = file.read_bytes()[index * (1 << 20) :][start : start + length]
+        elif parts.path.startswith("/v1/chunk/"):
+            content = file.read_bytes()
             type(self).reads.append(file.name)
             self._answer(content[:-1] if self.short else content)
         else:

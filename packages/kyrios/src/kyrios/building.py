@@ -58,7 +58,7 @@ def build(folder: Path) -> list[Built]:
         raise FlowInvalid(shown(folder), problems)
     tests = _test(folder)
     plans = [(spec, *_frozen(spec, path, folder)) for spec, path in zip(specs, paths, strict=True)]
-    for spec, files, digest in plans:
+    for spec, _, digest in plans:
         known = _known(spec)
         if known not in (None, digest):
             raise Conflict(

@@ -2,13 +2,16 @@
 
 ``under`` is the place that Alluxio caches, as another data URL (``file``, or ``minio`` with its secret in the
 environment). Without a worker, ``alluxio://?under=...``, reads go below the cache too. This adapter exists because
-``alluxiofs`` alone does not know its own scheme, fails on a worker without a port, and does not read below the cache
-where a worker is gone or gives too little.
+``alluxiofs`` alone does not know its own scheme, fails on a worker without a port, waits for ever, and does not read
+below the cache where a worker is gone or gives too little.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from alluxiofs import AlluxioFileSystem  # type: ignore[import-not-found, import-untyped, unused-ignore]
@@ -18,6 +21,7 @@ from kyrios.data.port import Data
 from kyrios.errors import BadInput
 
 _PORT = 28080
+_SECONDS = 10.0  # for one table through the cache
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +46,6 @@ class AlluxioData:
                 target_protocol="file" if under.startswith("file") else "s3",
                 worker_hosts=f"{url.host}:{url.port or _PORT}",
                 worker_http_port=url.port or _PORT,
-                mcap_enabled=False,  # its prefetching reader makes addresses that no server has
                 logger=quiet,
                 skip_instance_cache=True,
             )
@@ -63,15 +66,16 @@ class AlluxioData:
         if self._alluxio is not None and key.endswith(".arrow"):
             where = self._under.where(key)
             path = where if "://" in where else f"file://{where}"
-            try:
-                length = int(self._alluxio.get_file_status(path).size)
-                data = bytes(self._alluxio.read_file_range(path, path, 0, length))
-                if length and len(data) == length:
-                    return data
-                _log.info("alluxio: %s came with %d of %d bytes and is read below the cache", key, len(data), length)
-            except Exception as exc:  # its driver raises bare ones
-                _log.info("alluxio: %s is read below the cache: %s", key, exc)
+            data = _within(_SECONDS, lambda: self._whole(path))
+            if data is not None:
+                return data
+            _log.info("alluxio: %s is read below the cache", key)
         return self._under.get(key)
+
+    def _whole(self, path: str) -> bytes | None:
+        # By chunks: reads of a range go to a port that the client has fixed, whatever the worker's is.
+        data = bytes(self._alluxio.read(path))
+        return data if data and len(data) == int(self._alluxio.get_file_status(path).size) else None
 
     def has(self, key: str) -> bool:
         """Tell whether there is something under `key`."""
@@ -84,6 +88,20 @@ class AlluxioData:
     def where(self, key: str) -> str:
         """Return where `key` is below the cache."""
         return self._under.where(key)
+
+
+def _within(seconds: float, call: Callable[[], bytes | None]) -> bytes | None:
+    """Return what `call` returns, or None where it raises or takes longer; the client itself waits for ever."""
+    found: list[bytes | None] = []
+
+    def work() -> None:
+        with suppress(Exception):  # the client raises bare ones
+            found.append(call())
+
+    thread = threading.Thread(target=work, daemon=True, name="kyrios-alluxio")
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else None
 
 
 if TYPE_CHECKING:

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import botocore.exceptions  # type: ignore[import-not-found, import-untyped, unused-ignore]
-import s3fs  # type: ignore[import-not-found, import-untyped, unused-ignore]
-
 from kyrios._house.backends import BackendURL
 from kyrios.data._keys import checked
 from kyrios.data.port import Data
-from kyrios.errors import BackendUnavailable, BadInput, NotAllowed, NotFound
+from kyrios.errors import BackendUnavailable, BadInput, MissingExtra, NotAllowed, NotFound
+
+try:
+    import botocore.exceptions  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    import s3fs  # type: ignore[import-not-found, import-untyped, unused-ignore]
+except ModuleNotFoundError as exc:  # s3:// answers here too, and its extra is minio
+    raise MissingExtra(
+        f"data backend 'minio' needs {exc.name}, which is not installed", hint="pip install 'jiyuan-kyrios[minio]'"
+    ) from exc
 
 _SECONDS = 5.0
 
