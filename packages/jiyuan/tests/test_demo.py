@@ -83,7 +83,7 @@ def test_the_airflow_file_compiles_and_imports_no_kyrios(twice: list[dict]):
 def test_the_commands_that_it_names_work_in_its_folder(twice: list[dict], out: Path):
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("PTOLEMY_", "VEDA_", "EXIA_", "KYRIOS_"))}
     for command in twice[0]["next"]:
-        words = command.partition("&& ")[2].split()
+        words = command.split()
 
         done = subprocess.run(
             [JIYUAN.parent / words[0], *words[1:]], cwd=out, env=plain, capture_output=True, text=True

@@ -63,10 +63,11 @@ def _start(check: Check) -> tuple[threading.Thread, list[Finding]]:
     def ask() -> None:
         try:
             answer.append(Finding(check.name, check.target, True, check.ask()))
-        except LibraryError as exc:
-            answer.append(Finding(check.name, check.target, False, str(exc), exc.hint))
         except Exception as exc:  # a doctor reports every failure, also those of a driver that it does not know
-            answer.append(Finding(check.name, check.target, False, f"{type(exc).__name__}: {exc}"))
+            # Another library's error is no `LibraryError` of ours, but it has the same facts.
+            known = isinstance(getattr(exc, "exit_code", None), int)
+            said = str(exc) if known else f"{type(exc).__name__}: {exc}"
+            answer.append(Finding(check.name, check.target, False, said, getattr(exc, "hint", None)))
 
     thread = threading.Thread(target=ask, daemon=True, name=f"doctor-{check.name}")
     thread.start()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jiyuan._house.command import Command, json_option, note, progress
+from jiyuan._house.command import Command, json_option, progress
 from jiyuan._house.output import json_text, paint
 
 
@@ -41,9 +43,11 @@ def demo(out: Path, examples: Path | None, as_json: bool) -> None:
         print(json_text(result))
         return
     print(f"\nreport: {paint(result['report'], 'bold')}\n\nnext, try:")
+    if shutil.which("ptolemy") is None:  # started by its path, as `make demo` does
+        print(f"  source {Path(sys.prefix) / 'bin' / 'activate'}")
+    print(f"  cd {out}")
     for command in result["next"]:
         print(f"  {command}")
-    note("")
 
 
 def _seconds(step: dict[str, Any]) -> str:

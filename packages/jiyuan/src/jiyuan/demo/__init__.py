@@ -39,7 +39,7 @@ def run_demo(
     -------
     dict
         ``report`` (path of the page), ``dag`` (path of the Airflow file), ``steps``, ``figures``
-        and ``next`` (commands to try).
+        and ``next`` (commands to try in `out`).
 
     Raises
     ------
@@ -64,14 +64,14 @@ def run_demo(
                 said(entry)
         progress(len(STEPS), len(STEPS))
     return {
-        "report": str(out / "report.html"),
+        "report": str(place.out / "report.html"),
         "dag": str(result.dag_file),
         "steps": [{k: v for k, v in step.items() if k != "shown"} for step in result.steps],
         "figures": result.figures,
         "next": [
-            f"cd {out} && ptolemy query daily --ts-code AAPL.US --limit 5",
-            f"cd {out} && veda show momentum",
-            f"cd {out} && kyrios runs list",
+            "ptolemy query daily --ts-code AAPL.US --limit 5",
+            "veda show momentum",
+            "kyrios runs list",
         ],
     }
 
