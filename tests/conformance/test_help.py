@@ -9,6 +9,7 @@ from tests.conformance.commands import LIBRARIES, every, leaves, root, walk
 # Why a command has no flag --json.
 HAS_NO_JSON_FLAG = {
     **{f"{library} completion": "prints a script for a shell" for library in LIBRARIES},
+    "kyrios worker": "prints nothing but its log: it works until it is stopped",
     "exia call": "prints JSON always; its --json takes the arguments",
 }
 

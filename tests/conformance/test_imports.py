@@ -100,6 +100,7 @@ WORDS = {
     "psycopg2": ["postgresql"],
     "pymongo": ["mongodb"],
     "pymysql": ["mysql"],
+    "redis": ["celery"],  # its extra brings both: the broker is also asked for claims
     "relstorage": ["postgresql"],
     "s3fs": ["minio"],
 }

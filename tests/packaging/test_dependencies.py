@@ -16,7 +16,8 @@ PROJECTS = sorted([ROOT / "pyproject.toml", *ROOT.glob("packages/*/pyproject.tom
 # What the lock must resolve to. Without bounds a resolver once fell back to MLflow 1.27 and said nothing.
 MAJORS = {
     "alluxiofs": "1", "ansible-core": "2", "ansible-runner": "2", "apache-airflow": "3.3", "celery": "5", "click": "8",
-    "clickhouse-driver": "0.2", "distributed": "2026", "elasticsearch": "9", "httptools": "0", "influxdb-client": "1",
+    "clickhouse-driver": "0.2", "cryptography": "50",
+    "distributed": "2026", "duckdb": "2", "elasticsearch": "9", "httptools": "0", "influxdb-client": "1",
     "jinja2": "3",
     "jupyterhub": "6", "jupyterlab": "4", "minio": "7", "mlflow": "3", "mlflow-skinny": "3", "networkx": "3",
     "numpy": "2", "pandas": "3", "polars": "2", "psycopg2-binary": "2.9", "py-consul": "1", "pyarrow": "25",

@@ -143,7 +143,7 @@ def _duckdb(query: str, inputs: Mapping[str, pa.Table], params: Mapping[str, Any
             for port, table in inputs.items():
                 db.register(port, table)
             used = {word: value for word, value in params.items() if f"${word}" in query}
-            relation = db.execute(query, used) if used else db.execute(query)
+            relation = db.sql(query, params=used) if used else db.sql(query)
             found: pa.Table = relation.to_arrow_table()
             return found
         except duckdb.Error as exc:

@@ -53,7 +53,8 @@ def _client(address: str, workers: int) -> Any:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                # Without an address its HTTP server would take port 8787, which another cluster may have.
+                dashboard_address="127.0.0.1:0",
                 silence_logs=50,
             )
             atexit.register(cluster.close)

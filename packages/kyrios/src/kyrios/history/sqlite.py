@@ -127,9 +127,9 @@ class SqliteHistory:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with self._reading():
-            # IMMEDIATE: the states that are read here must not change before the events are added.
-            self._db.execute("begin immediate")
-            try:
+            try:  # a Ctrl-C may come right after the transaction has begun
+                # IMMEDIATE: the states that are read here must not change before the events are added.
+                self._db.execute("begin immediate")
                 yield
                 self._db.execute("commit")
             except BaseException:
