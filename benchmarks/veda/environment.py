@@ -144,7 +144,8 @@ def _resolve(place: Path) -> dict[str, Any]:
 
 def _roll_out(place: Path) -> dict[str, Any]:
     import veda
-    from veda.rollout import Order, ask_hosts, deploy_environment
+    from veda.deploy import Order
+    from veda.rollout import ask_hosts, deploy_environment
 
     store = f"file:{place}/shared"
     for version in range(_ROUNDS + 1):

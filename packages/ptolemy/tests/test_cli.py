@@ -302,3 +302,10 @@ print(sorted({"numpy", "pandas", "pyarrow", "rich"} & set(sys.modules)), file=sy
         )
         assert "Usage: ptolemy" in done.stdout
         assert done.stderr.strip() == "[]", words
+
+
+def test_pro_bar_is_pointed_to_its_own_command(ptolemy: Run):
+    code, _, said = ptolemy("query", "pro_bar", "--ts-code", "AAPL.US")
+
+    assert code == 2
+    assert "ptolemy pro-bar AAPL.US" in said

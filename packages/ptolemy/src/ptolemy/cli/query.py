@@ -35,10 +35,10 @@ def query(
 ) -> None:
     """Print rows of the interface NAME, newest first."""
     from ptolemy.client import Api
-    from ptolemy.errors import UnknownInterface
+    from ptolemy.errors import BadInput
 
     if name == "pro_bar":  # one of Tushare's names, but no interface: it takes other options
-        raise UnknownInterface("pro_bar is a command of its own", hint=f"ptolemy pro-bar {ts_code or 'TS_CODE'}")
+        raise BadInput("pro_bar is a command of its own", hint=f"ptolemy pro-bar {ts_code or 'TS_CODE'}")
     with Api(series) as answers:
         frame = answers.query(
             name, fields, ts_code=ts_code, trade_date=trade_date, start_date=start_date, end_date=end_date,
