@@ -25,6 +25,8 @@ TO_RUN = [
     if ROOT / "docs" / "reference" not in page.parents
     and any(block.runs for block in blocks(page.read_text(encoding="utf-8")))
 ]
+#: What a page asks its reader to have beside the five commands.
+NEEDS = {"your-own-tushare": ["uv"], "pack-and-roll-out": ["uv", "ansible-playbook"]}
 CHINESE = sorted((ROOT / "docs" / "zh").rglob("*.md"))
 PAIRS = [
     (ROOT / "README.md", ROOT / "README.zh-CN.md"),
@@ -34,6 +36,9 @@ PAIRS = [
 
 @pytest.mark.parametrize("page", TO_RUN, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_block_of_the_page_does_what_it_shows(page, tmp_path):
+    for program in NEEDS.get(page.stem, ()):
+        if shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") is None:
+            pytest.skip(f"the page uses {program}; run: scripts/services install, scripts/install servers")
     runner = _runner(tmp_path, _place(page, tmp_path / "work"))
 
     for block in blocks(page.read_text(encoding="utf-8")):

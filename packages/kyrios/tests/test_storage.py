@@ -18,6 +18,9 @@ import kyrios
 from kyrios import open_data
 from kyrios.testing import DataContract
 
+pytest.importorskip("botocore", reason="needs the drivers of servers; run: scripts/install servers")
+pytest.importorskip("alluxiofs", reason="needs the drivers of servers; run: scripts/install servers")
+
 minio_only = [
     pytest.mark.minio,
     pytest.mark.skipif(not os.environ.get("KYRIOS_TEST_MINIO_URL"), reason="set KYRIOS_TEST_MINIO_URL"),

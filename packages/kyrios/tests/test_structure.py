@@ -336,8 +336,8 @@ def test_a_unit_with_a_cache_runs_again_only_for_other_inputs_code_or_parameters
     assert [t.outputs for t in again.tasks] == [t.outputs for t in first.tasks]
     assert values(again, "b.numbers") == [2, 4]
     assert states(made().run({"first": 2})) == {"a": "succeeded", "b": "succeeded"}
-    sums.write("units.py", CODE.replace("], 2)", "], 3)"))
-    assert values(kyrios.load_flow(sums).run(), "b.numbers") == [3, 6]
+    sums.write("units.py", CODE.replace("], 2)", "], 30)"))
+    assert values(kyrios.load_flow(sums).run(), "b.numbers") == [30, 60]
 
 
 def test_a_cached_table_that_was_damaged_is_made_again(flow, sums, home):

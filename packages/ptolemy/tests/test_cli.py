@@ -269,6 +269,8 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[tuple
 def test_the_example_of_every_command_works(
     ptolemy: Run, stocks: Path, tmp_path: Path, path: tuple[str, ...], command: click.Command
 ):
+    if path == ("sql",):
+        pytest.importorskip("duckdb", reason="pip install 'jiyuan-ptolemy[duckdb]'")
     shutil.copy(stocks, tmp_path / "bars.csv")  # packed or plain is told by the content
     shutil.copy(MAPPING, tmp_path / "bars.toml")
     ptolemy("collect", "run", "csv:bars.csv?mapping=bars.toml", "--quiet")

@@ -31,8 +31,11 @@ from veda.environment_export import FORMATS, exported
 from veda.environment_garbage import collect, live, remember_lock, roots
 from veda.environment_template import template_lock, templates, upload_template
 from veda.installed import tree_path
+from veda.lock_distributions import find_uv
 
 SAY = "import alpha, common; print(alpha.Algorithm().version(), common.Algorithm().version())"
+
+needs_uv = pytest.mark.skipif(find_uv() is None, reason="needs uv on PATH: pip install uv")
 
 
 def run(generation, code=SAY, **more):
@@ -100,6 +103,7 @@ def test_what_differs_between_generations_is_listed(family):
     }
 
 
+@needs_uv
 def test_distributions_are_installed_once_and_their_scripts_run_in_the_environment(publish, wheel, home):
     folder = wheel("lib_a", "1.5", "say-a")
     publish("alpha", "1.0", requires=("lib-a",))
@@ -114,6 +118,7 @@ def test_distributions_are_installed_once_and_their_scripts_run_in_the_environme
     assert len([p for p in (home / "sites").iterdir() if p.is_dir()]) == 1
 
 
+@needs_uv
 def test_a_wheel_with_another_digest_is_refused_and_nothing_is_left(publish, wheel, home, monkeypatch):
     folder = wheel("lib_a", "1.5")
     publish("alpha", "1.0", requires=("lib-a",))
@@ -127,6 +132,7 @@ def test_a_wheel_with_another_digest_is_refused_and_nothing_is_left(publish, whe
     assert [p for p in (home / "sites").iterdir() if p.is_dir()] == []
 
 
+@needs_uv
 def test_what_was_damaged_is_named_and_mended(publish, wheel, home):
     folder = wheel("lib_a", "1.5")
     publish("common", "1.0")

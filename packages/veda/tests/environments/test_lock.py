@@ -10,6 +10,8 @@ from veda import BadInput, Lock, NotFound, Unsatisfiable, lock, open_registry, t
 from veda.lock_distributions import find_uv
 from veda.registry import Event, Release
 
+needs_uv = pytest.mark.skipif(find_uv() is None, reason="needs uv on PATH: pip install uv")
+
 
 def test_the_newest_versions_that_fit_together_are_locked(family):
     found = lock(["alpha", "beta"])
@@ -116,6 +118,7 @@ def test_a_lock_that_was_changed_is_refused(family, tmp_path):
             Lock.read(path)
 
 
+@needs_uv
 @pytest.mark.parametrize("tool", ["uv", "pip"])
 def test_distributions_are_locked_with_their_digests(publish, wheel, tool, monkeypatch):
     if tool == "pip":
