@@ -168,6 +168,8 @@ def _move(
 def _read(
     name: str, store: Store, shown: str, home: Path | str | None, *, expired: bool = False
 ) -> tuple[Channel, str]:
+    # Looked up before the store is read: another process here may see a newer state meanwhile.
+    sequence, digest = _seen(home, shown, name)
     try:
         data, mark = store.read(f"channels/{name}")
     except NotFound:
@@ -178,7 +180,6 @@ def _read(
     pointer, signature = _parse(name, data)
     key = check_signature(signature, canonical_json(pointer), channel=name, home=home)
     channel = _channel(name, pointer, key.name)
-    sequence, digest = _seen(home, shown, name)
     said = hashlib.sha256(canonical_json(pointer)).hexdigest()
     if channel.sequence < sequence or (channel.sequence == sequence and said != digest):
         raise Untrusted(
@@ -191,7 +192,7 @@ def _read(
             f"channel {name} expired at {channel.expires_at}: what the store shows may be an old state",
             hint=f"whoever keeps the channel: veda channel renew {name}",
         )
-    if channel.sequence > sequence:
+    if channel.sequence > _seen(home, shown, name)[0]:
         write_durably(_seen_file(home, shown, name), canonical_json({"sequence": channel.sequence, "digest": said}))
     return channel, mark
 
