@@ -177,6 +177,7 @@ def test_an_order_with_a_lock_that_does_not_hold_is_a_report(store, locks, tmp_p
     assert not (tmp_path / "another-home" / "envs").exists()
 
 
+@pytest.mark.ansible
 def test_an_inventory_that_is_not_there_and_a_store_that_nobody_sees(tmp_path, family, inventory):
     with pytest.raises(NotFound, match="no inventory"):
         open_deploy(f"ansible:{tmp_path}/none.ini")
