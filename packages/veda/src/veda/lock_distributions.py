@@ -107,7 +107,9 @@ def _pip(requirements: Sequence[str], python: Path, wheels: Path | None) -> list
     report = json.loads(_run([*command, *_source(wheels), *requirements], ""))
     found = []
     for item in report["install"]:
-        digest = item["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256")
+        archive = item["download_info"].get("archive_info", {})
+        # pip before 23.1 (Debian bookworm has 23.0) writes `hash`: "sha256=..." and no `hashes`.
+        digest = archive.get("hashes", {}).get("sha256") or archive.get("hash", "").removeprefix("sha256=")
         facts = item["metadata"]
         found.append(_locked(facts["name"], facts["version"], (f"sha256:{digest}",) if digest else (), ""))
     return found

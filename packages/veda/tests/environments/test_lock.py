@@ -118,13 +118,10 @@ def test_a_lock_that_was_changed_is_refused(family, tmp_path):
             Lock.read(path)
 
 
-@needs_uv
-@pytest.mark.parametrize("tool", ["uv", "pip"])
+@pytest.mark.parametrize("tool", [pytest.param("uv", marks=needs_uv), "pip"])
 def test_distributions_are_locked_with_their_digests(publish, wheel, tool, monkeypatch):
     if tool == "pip":
         monkeypatch.setattr("veda.lock_distributions.find_uv", lambda: None)
-    elif find_uv() is None:
-        pytest.skip("uv is not installed")
     wheel("lib_a", "1.5")
     folder = wheel("lib_a", "2.0")
     publish("alpha", "1.0", requires=("lib-a<2",))
