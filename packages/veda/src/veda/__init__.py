@@ -31,6 +31,7 @@ from veda.errors import (
 )
 
 if TYPE_CHECKING:
+    from veda.adding import Added, add
     from veda.channels import Channel, promote, read_channel, renew
     from veda.checking import Finding, check
     from veda.comparing import Difference, diff
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from veda.upkeep import Collected, Fault, collect, stats, verify_store
 
 __all__ = [
+    "Added",
     "ArchiveRefused",
     "BackendUnavailable",
     "BadInput",
@@ -93,6 +95,7 @@ __all__ = [
     "Unsatisfiable",
     "Untrusted",
     "VedaError",
+    "add",
     "check",
     "collect",
     "create_environment",
@@ -135,6 +138,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "adding": ("Added", "add"),
     "channels": ("Channel", "promote", "read_channel", "renew"),
     "checking": ("Finding", "check"),
     "comparing": ("Difference", "diff"),
