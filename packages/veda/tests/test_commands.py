@@ -232,7 +232,8 @@ def test_every_command_explains_itself_with_an_example(path, command):
 ORDER = (
     "init", "new", "add", "check", "pack", "inspect", "verify", "register", "push", "pull", "list", "show", "tag",
     "unpack", "diff", "key new", "key list", "key export", "key trust", "search", "query", "update", "history",
-    "remote check", "channel promote", "channel list", "channel show", "channel renew", "sync", "registry reindex",
+    "remote check", "channel promote", "channel list", "channel show", "channel renew",
+    "channel withdraw", "sync", "registry reindex",
     "remote outbox", "remote deliver", "store verify", "store stats", "gc", "yank", "key revoke",
 )  # fmt: skip
 

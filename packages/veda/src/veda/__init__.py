@@ -32,7 +32,7 @@ from veda.errors import (
 
 if TYPE_CHECKING:
     from veda.adding import Added, add
-    from veda.channels import Channel, promote, read_channel, renew
+    from veda.channels import Channel, promote, read_channel, renew, withdraw
     from veda.checking import Finding, check
     from veda.comparing import Difference, diff
     from veda.environment import create_environment, rollback_environment
@@ -134,12 +134,13 @@ __all__ = [
     "update",
     "verify",
     "verify_store",
+    "withdraw",
     "yank",
 ]
 
 _HOMES = {
     "adding": ("Added", "add"),
-    "channels": ("Channel", "promote", "read_channel", "renew"),
+    "channels": ("Channel", "promote", "read_channel", "renew", "withdraw"),
     "checking": ("Finding", "check"),
     "comparing": ("Difference", "diff"),
     "environment": ("create_environment", "rollback_environment"),
