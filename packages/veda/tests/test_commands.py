@@ -231,8 +231,8 @@ def test_every_command_explains_itself_with_an_example(path, command):
 #: The commands in an order in which the example of each has what it needs.
 ORDER = (
     "init", "new", "add", "check", "pack", "inspect", "verify", "register", "push", "pull", "list", "show", "tag",
-    "unpack", "diff", "key new", "key list", "key export", "key trust", "search", "query", "update", "history",
-    "remote check", "channel promote", "channel list", "channel show", "channel renew",
+    "browse", "unpack", "diff", "key new", "key list", "key export", "key trust", "search", "query", "update",
+    "history", "remote check", "channel promote", "channel list", "channel show", "channel renew",
     "channel withdraw", "sync", "registry reindex",
     "remote outbox", "remote deliver", "store verify", "store stats", "gc", "yank", "key revoke",
 )  # fmt: skip

@@ -32,6 +32,7 @@ from veda.errors import (
 
 if TYPE_CHECKING:
     from veda.adding import Added, add
+    from veda.browsing import Browsed, browse
     from veda.channels import Channel, promote, read_channel, renew, withdraw
     from veda.checking import Finding, check
     from veda.comparing import Difference, diff
@@ -61,6 +62,7 @@ __all__ = [
     "ArchiveRefused",
     "BackendUnavailable",
     "BadInput",
+    "Browsed",
     "Channel",
     "Collected",
     "ConfigError",
@@ -96,6 +98,7 @@ __all__ = [
     "Untrusted",
     "VedaError",
     "add",
+    "browse",
     "check",
     "collect",
     "create_environment",
@@ -140,6 +143,7 @@ __all__ = [
 
 _HOMES = {
     "adding": ("Added", "add"),
+    "browsing": ("Browsed", "browse"),
     "channels": ("Channel", "promote", "read_channel", "renew", "withdraw"),
     "checking": ("Finding", "check"),
     "comparing": ("Difference", "diff"),

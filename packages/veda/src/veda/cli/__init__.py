@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, str] = {
     "add": "veda.cli.add:add",
+    "browse": "veda.cli.browse:browse",
     "channel": "veda.cli.channel:channel",
     "check": "veda.cli.check:check",
     "env": "veda.cli.env:env",
