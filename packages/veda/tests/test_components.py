@@ -171,6 +171,22 @@ def test_a_referenced_file_that_changed_is_named_and_adding_it_again_mends_it(wo
     assert len(said(root)["components"]) == 1
 
 
+def test_a_difference_between_components_is_seen(workspace, tmp_path):
+    root = workspace(**{"models/net.onnx": "one", "data.csv": "1"})
+    veda.add(root / "models/net.onnx", reference=True)
+    before = veda.pack(root, tmp_path / "a.vedapkg")
+    (root / "models/net.onnx").write_text("two")
+    veda.add(root / "models/net.onnx", reference=True)
+    veda.add(root / "data.csv")
+
+    found = veda.diff(str(before.path), str(veda.pack(root, tmp_path / "b.vedapkg").path))
+
+    assert [(d.what, d.before, d.after) for d in found if d.kind == "component"] == [
+        ("data.csv", None, "data"),
+        ("models/net.onnx", "model 7692c3ad3540", "model 3fc4ccfe7458"),
+    ]
+
+
 def test_whether_files_are_kept_by_reference_can_be_said(workspace):
     root = workspace(**{"models/net.onnx": NOISE, "data/a.csv": "1", "data/b.csv": "2"})
 
