@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import socket
 import threading
 
-from veda._house.doctor import DEADLINE, Check, examine
+from veda._house.doctor import Check, examine
 from veda._house.errors import BackendUnavailable
 
 
@@ -33,8 +34,33 @@ def test_a_check_that_hangs_fails_at_the_deadline_and_does_not_hold_up_the_other
     assert findings[0].hint
 
 
-def test_the_deadline_leaves_time_to_answer_within_two_seconds():
-    assert DEADLINE <= 1.5
+def test_a_server_that_refuses_the_connection_is_told_without_its_driver():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        target = f"db://127.0.0.1:{taken.getsockname()[1]}/place"
+        asked = []
+
+        (finding,) = examine([Check("dead", target, lambda: str(asked.append("driver")))])
+
+    assert (finding.ok, finding.detail, finding.hint) == (False, "refuses the connection", "is the server running?")
+    assert not asked
+
+
+def test_a_server_that_listens_is_asked():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (finding,) = examine([Check("alive", f"db://127.0.0.1:{server.getsockname()[1]}", lambda: "yes")])
+
+    assert (finding.ok, finding.detail) == (True, "yes")
+
+
+def test_a_late_command_still_leaves_each_backend_time_to_answer(monkeypatch):
+    monkeypatch.setattr("veda._house.doctor._BEGUN", -1000.0)
+    never = threading.Event()
+
+    (finding,) = examine([Check("dead", "db://", lambda: str(never.wait()))])
+
+    never.set()
+    assert finding.detail == "no answer within 0.9 s"
 
 
 def test_all_checks_share_one_deadline():
