@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.docs.blocks import RUN, Block, Runner, blocks
+from tests.docs.blocks import Block, Runner, blocks
+from tests.docs.test_chinese import CHINESE
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -18,20 +19,17 @@ PAGES = sorted(
         *ROOT.glob("examples/**/*.md"),
     ]
 )
-# The reference is written from the code: its examples are run as the commands' own.
+# The reference is written from the code: its examples are run as the commands' own. A Chinese page has the blocks of
+# its English one, to the letter: test_chinese.py says so.
 TO_RUN = [
     page
     for page in PAGES
     if ROOT / "docs" / "reference" not in page.parents
+    and page not in CHINESE
     and any(block.runs for block in blocks(page.read_text(encoding="utf-8")))
 ]
 #: What a page asks its reader to have beside the five commands.
 NEEDS = {"your-own-tushare": ["uv"], "pack-and-roll-out": ["uv", "ansible-playbook"]}
-CHINESE = sorted((ROOT / "docs" / "zh").rglob("*.md"))
-PAIRS = [
-    (ROOT / "README.md", ROOT / "README.zh-CN.md"),
-    *((ROOT / "docs" / page.relative_to(ROOT / "docs" / "zh"), page) for page in CHINESE),
-]
 
 
 @pytest.mark.parametrize("page", TO_RUN, ids=lambda p: str(p.relative_to(ROOT)))
@@ -96,14 +94,6 @@ def test_every_link_into_this_checkout_leads_somewhere(page):
     assert not dead
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: str(pair[1].relative_to(ROOT)))
-def test_a_chinese_page_has_the_headings_and_the_blocks_of_its_english_one(pair):
-    english, chinese = (page.read_text(encoding="utf-8") for page in pair)
-
-    assert _levels(chinese) == _levels(english)
-    assert _shown(chinese) == _shown(english)
-
-
 def test_a_console_block_is_compared_with_what_its_commands_print(tmp_path):
     runner = _runner(tmp_path, tmp_path)
     page = "```console\n$ export WORD=one\n$ echo $WORD \\\n> two\none two\n$ seq 9\n1\n...\n9\n```\n"
@@ -139,20 +129,3 @@ def test_a_block_is_left_out_only_by_the_marker_right_above_it():
     page = "<!-- not run: needs a server -->\n\n```bash\na\n```\n\ntext\n\n```bash\nb\n```\n"
 
     assert [(b.text, b.not_run) for b in blocks(page)] == [("a", "needs a server"), ("b", None)]
-
-
-def _levels(page):
-    prose = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
-    return [len(mark) for mark in re.findall(r"^(#+) ", prose, flags=re.MULTILINE)]
-
-
-def _shown(page):
-    """The blocks that a reader sees; those in braces are for Sphinx."""
-    return [_code(block) for block in blocks(page) if not block.language.startswith("{")]
-
-
-def _code(block):
-    # Comments are translated, and so is what stands in a drawing; commands are not.
-    if block.language not in RUN:
-        return block.language
-    return block.language, [line.partition("  #")[0].rstrip() for line in block.text.splitlines() if line[:1] != "#"]
