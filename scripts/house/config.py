@@ -18,6 +18,7 @@ from .errors import LIBRARY, ConfigError, nearest
 
 Value = str | int | float | bool
 PROJECT_FILE = "jiyuan.toml"
+_SECTIONS = ("exia", "jiyuan", "kyrios", "ptolemy", "veda")
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,10 @@ def _section(path: Path, known: Sequence[str] | None) -> dict[str, Any]:
         raise ConfigError(f"{path}: {LIBRARY} must be a section", hint=f"write it as [{LIBRARY}]")
     if known is None:
         return section
+    for name in document:
+        # A section near no library is somebody else's; one that is near is a slip that would go unheard.
+        if name not in _SECTIONS and (hint := nearest(name, _SECTIONS)):
+            raise ConfigError(f"{path}: no library is called {name!r}", hint=hint)
     # A section that another part of the library owns (a table) is not a setting and not judged here.
     for key in (k for k, v in section.items() if k not in known and not isinstance(v, dict)):
         raise ConfigError(

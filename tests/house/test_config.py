@@ -90,6 +90,17 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(project):
     assert caught.value.hint == "did you mean 'store'?"
 
 
+def test_a_mistyped_library_is_refused_and_a_section_of_somebody_else_is_not(project):
+    project("[vedaa]\nname = 'x'\n\n[services.web]\ncommand = 'x'\n")
+
+    with pytest.raises(ConfigError, match="no library is called 'vedaa'") as caught:
+        load_config(SETTINGS)
+    assert caught.value.hint == "did you mean 'veda'?"
+
+    project("[services.web]\ncommand = 'x'\n")
+    assert load_config(SETTINGS)
+
+
 def test_an_unknown_key_near_nothing_is_refused_with_all_known_ones(project):
     project("[veda]\nqqq = 1\n")
 
