@@ -38,9 +38,13 @@ def test_a_server_that_refuses_the_connection_is_told_without_its_driver():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         target = f"db://127.0.0.1:{taken.getsockname()[1]}/place"
-        asked = []
+        asked: list[str] = []
 
-        (finding,) = examine([Check("dead", target, lambda: str(asked.append("driver")))])
+        def ask() -> str:
+            asked.append("driver")
+            return "yes"
+
+        (finding,) = examine([Check("dead", target, ask)])
 
     assert (finding.ok, finding.detail, finding.hint) == (False, "refuses the connection", "is the server running?")
     assert not asked

@@ -43,14 +43,13 @@ def load_drivers(config: Config) -> None:
         if setting.url:
             with suppress(LibraryError):  # the check of this backend will say it
                 url = BackendURL.parse(config.text(setting.name))
-                if not _refused(url):  # there is nothing to ask it with
-                    load_backend(setting.name, url.scheme)
+                _knock(url)
+                load_backend(setting.name, url.scheme)
 
 
 def examine(checks: Iterable[Check], deadline: float | None = None) -> list[Finding]:
     """Run all `checks` side by side; one that has no answer within `deadline` seconds has failed."""
-    if deadline is None:
-        deadline = max(_LEAST, _WHOLE - (monotonic() - _BEGUN))
+    deadline = deadline or max(_LEAST, _WHOLE - (monotonic() - _BEGUN))
     # Daemon threads: a driver that hangs in connect() must not keep the command alive.
     running = [(c, *_start(c)) for c in checks]
     # While this process is at work, on drivers or on its own, the backends are not to blame: twice, for a busy machine.
@@ -69,9 +68,7 @@ def _start(check: Check) -> tuple[threading.Thread, list[Finding]]:
 
     def ask() -> None:
         try:
-            if _refused(BackendURL.parse(check.target)):
-                # Drivers try again for as long as they are let; the user need not wait for that.
-                raise BackendUnavailable("refuses the connection", hint="is the server running?")
+            _knock(BackendURL.parse(check.target))
             answer.append(Finding(check.name, check.target, True, check.ask()))
         except Exception as exc:  # a doctor reports every failure, also those of a driver that it does not know
             # Another library's error is no `LibraryError` of ours, but it has the same facts.
@@ -84,16 +81,13 @@ def _start(check: Check) -> tuple[threading.Thread, list[Finding]]:
     return thread, answer
 
 
-def _refused(url: BackendURL) -> bool:
-    """Tell whether nothing listens at the host and port of `url`; where it names none, or is slow, the driver tells."""
+def _knock(url: BackendURL) -> None:
+    """Raise at once where nothing listens: a driver tries again for as long as it is let."""
     import socket
 
-    if not (url.host and url.port):
-        return False
     try:
-        socket.create_connection((url.host, url.port), timeout=0.3).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return False
+        if url.host and url.port:
+            socket.create_connection((url.host, url.port), timeout=0.3).close()
+    except OSError as exc:  # of any other fault the driver tells more
+        if isinstance(exc, ConnectionRefusedError):
+            raise BackendUnavailable("refuses the connection", hint="is the server running?") from None
