@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -39,12 +40,20 @@ def test_every_block_of_the_page_does_what_it_shows(page, tmp_path):
             pytest.skip(f"the page uses {program}; run: scripts/services install, scripts/install servers")
     runner = _runner(tmp_path, _place(page, tmp_path / "work"))
 
-    for block in blocks(page.read_text(encoding="utf-8")):
+    for block in blocks(_with_free_ports(page.read_text(encoding="utf-8"))):
         if block.runs:
             try:
                 runner.run(block)
             except AssertionError as exc:
                 pytest.fail(f"{page.relative_to(ROOT)}:{block.line}: {exc}", pytrace=False)
+
+
+def _with_free_ports(text):
+    """Replace each port that a page serves at: somebody else on this machine may read the same page."""
+    for port in set(re.findall(r"--port ([1-9]\d*)", text)):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            text = re.sub(rf"\b{port}\b", str(free.getsockname()[1]), text)
+    return text
 
 
 def _place(page, work):
@@ -58,7 +67,7 @@ def _place(page, work):
 
 
 def _runner(tmp_path, folder):
-    passed_on = ("LANG", "LC_ALL", "SSL_CERT_FILE", "TMPDIR", "UV_CACHE_DIR", "CI")
+    passed_on = ("LANG", "LC_ALL", "SSL_CERT_FILE", "TMPDIR", "UV_CACHE_DIR", "UV_SYSTEM_CERTS", "CI")
     kept = {k: v for k, v in os.environ.items() if k in passed_on}
     kept.setdefault("UV_CACHE_DIR", str(Path(os.environ.get("HOME", "~")).expanduser() / ".cache" / "uv"))
     env = kept | {
