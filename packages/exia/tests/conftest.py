@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-_SETTINGS = ("RUNS", "OBJECTS", "BLOBS", "PARAMS", "SIGNING_KEY", "TRUSTED_KEYS", "UNPICKLE")
+_SETTINGS = ("RUNS", "OBJECTS", "BLOBS", "PARAMS", "MONITOR", "MONITOR_HIDE", "SIGNING_KEY", "TRUSTED_KEYS", "UNPICKLE")
 
 
 @pytest.fixture(autouse=True)
