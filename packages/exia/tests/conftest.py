@@ -8,7 +8,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-_SETTINGS = ("RUNS", "OBJECTS", "BLOBS", "PARAMS", "SIGNING_KEY", "TRUSTED_KEYS", "UNPICKLE")
+_SETTINGS = (
+    "RUNS",
+    "ARTIFACTS",
+    "MIRROR",
+    "HEARTBEAT",
+    "OBJECTS",
+    "BLOBS",
+    "PARAMS",
+    "SIGNING_KEY",
+    "TRUSTED_KEYS",
+    "UNPICKLE",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +31,8 @@ def exia_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("EXIA_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     yield tmp_path / "home"
+    if "exia.runs.journal" in sys.modules:
+        sys.modules["exia.runs.journal"].close_journals()
     if "exia.models" in sys.modules:
         sys.modules["exia.models"].close()
 
