@@ -54,6 +54,12 @@ def minio_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def mlflow_url(tmp_path: Path) -> str:
+    """An experiment of the test's own."""
+    return urlunsplit(urlsplit(server_url("mlflow"))._replace(path=f"/{tmp_path.name}-{os.getpid()}"))
+
+
+@pytest.fixture
 def postgresql_url() -> Iterator[str]:
     """An empty database of the test's own."""
     pytest.importorskip("relstorage", reason="pip install 'jiyuan-exia[postgresql]' to run this")
