@@ -4,6 +4,9 @@ from exia._house.config import Setting
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("runs", "sqlite://", "Where the records of runs are kept.", url=True),
+    Setting("artifacts", "file://", "Where the files of runs are kept.", url=True),
+    Setting("mirror", "none", "Where runs are copied to as well, such as mlflow://127.0.0.1:5000/research.", url=True),
+    Setting("heartbeat", 10.0, "Seconds between two signs of life of a run."),
     Setting("objects", "file://", "Where the catalogue of models is kept.", url=True),
     Setting("blobs", "file://", "Where the bytes of models are kept.", url=True),
     Setting("params", "file://", "Where parameters are kept.", url=True),

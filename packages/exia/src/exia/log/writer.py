@@ -55,6 +55,8 @@ class LogWriter:
         Size at which a new segment is begun.
     on_rotate
         Called with the folder when a new segment was begun, the place for `trim` or `retain`.
+    on_sync
+        Called in the writer's thread when more is durable, to wake a consumer.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class LogWriter:
         period: float = PERIOD,
         segment_bytes: int = SEGMENT_BYTES,
         on_rotate: Callable[[Path], object] | None = None,
+        on_sync: Callable[[], object] | None = None,
     ) -> None:
         self.folder = folder
         self.dropped = 0  #: Items turned away by a full queue, ever.
@@ -83,6 +86,7 @@ class LogWriter:
         self._full, self._bound = when_full, bound
         self._room_for = bound  # what `put` compares with: -1 when closed, so that it asks one question
         self._lost = lost
+        self._on_sync = on_sync
         self._period = period
         self._file = _File(folder, segment_bytes, on_rotate)
         self._queue: deque[Any] = deque()
@@ -151,6 +155,11 @@ class LogWriter:
         self._file.close()
         if left and self._error is not None:
             raise self._error
+
+    @property
+    def written(self) -> int:
+        """How many records are durable: the number of the next."""
+        return self._file.next
 
     @property
     def error(self) -> ExiaError | None:
@@ -229,6 +238,8 @@ class LogWriter:
             for mark in marks:
                 mark.tell(self._error)
             marks = []
+            if self._error is None and payloads and self._on_sync is not None:
+                self._on_sync()
             with self._room:
                 self._room.notify_all()
             if self._error is None:
@@ -280,7 +291,7 @@ class _File:
             make_folder(folder)
             self._lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._next, self._size = self._recover()
+            self.next, self._size = self._recover()
         except BlockingIOError:
             self.close()
             raise Conflict(f"another writes to the log {folder}", hint="each process needs a log of its own") from None
@@ -294,7 +305,7 @@ class _File:
             return
         if self._descriptor < 0 or self._size >= self._limit:
             self._rotate()
-        data = memoryview(framed(self._next, payloads))
+        data = memoryview(framed(self.next, payloads))
         try:
             done = 0
             while done < len(data):
@@ -304,7 +315,7 @@ class _File:
             self._cut()
             raise
         self._size += len(data)
-        self._next += len(payloads)
+        self.next += len(payloads)
 
     def close(self) -> None:
         for descriptor in (self._descriptor, self._lock):
@@ -332,10 +343,10 @@ class _File:
         return number, end
 
     def _rotate(self) -> None:
-        path = segment_path(self._folder, self._next)
+        path = segment_path(self._folder, self.next)
         new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.pwrite(new, header(self._next), 0)
+            os.pwrite(new, header(self.next), 0)
             os.fsync(new)
             sync_folder(self._folder)
         except OSError:
