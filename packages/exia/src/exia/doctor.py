@@ -13,7 +13,7 @@ from exia.errors import BackendUnavailable
 
 def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
-    ports = ("runs", "objects", "blobs")
+    ports = ("runs", "objects", "blobs", "monitor")
     return [
         *(Check(port, _shown(config, port), _ping(port, config.text(port))) for port in ports),
         Check("params", _shown(config, "params"), lambda: _params(config.text("params"))),
