@@ -168,6 +168,23 @@ def test_a_dag_takes_retries_timeouts_schedule_and_edges_from_the_flow():
         assert line in text
 
 
+def test_fused_units_are_one_task_of_a_dag(sums, tmp_path):
+    sums.replace("flow.yaml", "fuse: none", "fuse: {middle: [double, again]}")
+
+    (file,) = kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+
+    for line in (
+        'task_id="middle"',
+        "--unit middle --digest",
+        'doc="2 units: again, double"',
+        "numbers >> middle",
+        "middle >> both",
+    ):
+        assert line in file.text
+    assert "--unit double" not in file.text
+    assert file.text.count('trigger_rule="all_done"') == 2
+
+
 def test_the_command_that_tasks_call_and_where_they_find_the_flow_can_be_set(sums, tmp_path, monkeypatch):
     monkeypatch.setenv("KYRIOS_COMMAND", "/opt/units/bin/kyrios")
     monkeypatch.setenv("KYRIOS_DATA", "file:data")
@@ -179,6 +196,15 @@ def test_the_command_that_tasks_call_and_where_they_find_the_flow_can_be_set(sum
     assert f'"KYRIOS_DATA": "file://{tmp_path}/data"' in file.text
     assert '"first": 9' in file.text
     assert flow.digest in file.text
+
+
+def test_a_parameter_keeps_its_type_in_the_file(sums, tmp_path):
+    sums.replace("flow.yaml", "{first: 1}", "{first: 1, rate: 2.0}")
+
+    (file,) = kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+
+    assert '"rate": 2.0,' in file.text
+    assert '"first": 1,' in file.text
 
 
 def test_a_password_is_never_written_into_a_file(sums, tmp_path, monkeypatch):

@@ -60,7 +60,7 @@ class Driven:
             states = {u: run.task(u).state for u in task.upstream}
             verdict = task.verdict(states)
             open_ = [u for u in task.upstream if states[u] not in SUCCESSFUL]
-            if verdict == State.SKIPPED and State.FAILED not in states.values():
+            if verdict == State.SKIPPED and not self._culprits(run, [name]):
                 if run.task(name).state != State.SKIPPED:
                     reason = f"{', '.join(open_) or 'what it stands in for'}: {', '.join(sorted(states.values()))}"
                     execution.record([(name, State.SKIPPED, {"reason": reason}, time())])
@@ -120,11 +120,22 @@ class Driven:
         failed = next((run.task(task.name) for task in tasks if self.flow.has_failed(run.task(task.name))), None)
         if failed:
             raise UnitFailed(failed.name, failed.error or "", run_id=identity, log=failed.log or "")
-        culprits = [name for name, state in ended.items() if state == State.FAILED]
-        if culprits and any(run.task(name).state == State.SKIPPED for name in names):
-            # The scheduler must not take a group for well that a failure has cut off.
+        lost = [name for name in sorted(names) if run.task(name).state == State.SKIPPED]
+        if culprits := self._culprits(run, lost):
+            # Its scheduler must not take a group for well that a failure has cut off.
             raise Conflict(f"{group} needs {', '.join(culprits)}, which has not succeeded in run {identity}")
         return run
+
+    def _culprits(self, run: Run, names: list[str]) -> list[str]:
+        """Return the failed units before `names`, as far as the run cannot succeed with them."""
+        found: set[str] = set()
+        todo = list(names)
+        while todo:
+            for before in self.flow.graph.task(todo.pop()).upstream:
+                if before not in found:
+                    found.add(before)
+                    todo.append(before)
+        return sorted(name for name in found if self.flow.has_failed(run.task(name)))
 
     def _see_through(self, execution: Execution, course: Course) -> None:
         """Run a course to its end, recording now and then: an answer from a disk takes longer than a small unit."""

@@ -56,8 +56,8 @@ def cycle_of(tasks: Iterable[Task], fused: Mapping[str, Sequence[str]]) -> list[
 def auto(tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:
     """Return the groups into which `fuse: auto` puts `tasks`, which stand in their order.
 
-    Units are taken level by level until a band holds a hundred of them; parts of the band that do not hang together run
-    side by side, in four lanes at most. No edge leads back into a band, so no cycle can arise.
+    Units are taken level by level until a band holds a hundred of them for each of its lanes: parts of the band that do
+    not hang together run side by side, in four lanes at most. No edge leads back into a band, so no cycle can arise.
     """
     depth: dict[str, int] = {}
     levels: list[list[Task]] = []
@@ -69,7 +69,7 @@ def auto(tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:
     found: list[list[str]] = []
     band: list[Task] = []
     for level in levels:
-        if band and len(band) + len(level) > _FULL:
+        if band and len(band) + len(level) > _FULL * len(_lanes([*band, *level])):
             found += _lanes(band)
             band = []
         band += level

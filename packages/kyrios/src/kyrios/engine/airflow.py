@@ -37,8 +37,8 @@ class AirflowEngine:
                 "id": literal(block.name),
                 "command": literal(plain(f"{begin}{block.name} --digest {graph.digest}")),
                 "retries": literal(lone.retries) if lone and lone.retries else "",
-                "retry_delay": literal(first.retry_delay),
-                "timeout": literal(lone.timeout) if lone and lone.timeout else "",
+                "retry_delay": _seconds(first.retry_delay),
+                "timeout": _seconds(lone.timeout) if lone and lone.timeout else "",
                 # Whoever comes after a group must ask how the one unit has ended that it needs.
                 "judges": block.fused or first.when != "all_succeeded" or not fused.isdisjoint(block.upstream),
                 "doc": literal(first.summary if lone else f"{len(block.tasks)} units: {_some(block.tasks)}"),
@@ -52,6 +52,10 @@ class AirflowEngine:
             "airflow.py.j2", graph, target, tasks=tasks, edges=edges, waits=waits, environment=environment
         )
         return {f"{graph.flow}.py": text}
+
+
+def _seconds(value: float) -> str:
+    return repr(int(value) if value.is_integer() else value)
 
 
 def _some(tasks: Sequence[Task]) -> str:
