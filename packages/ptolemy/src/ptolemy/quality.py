@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from ptolemy.errors import BadData
 from ptolemy.sources.port import Batch
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
 _COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 
 
@@ -32,6 +34,10 @@ def check(interface: Interface, batch: Batch) -> None:
         if column.type == "date":
             wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not _is_day(text)]
             _refuse(batch, column.name, pc.is_in(values, pa.array(wrong, pa.string())), "is not a date, YYYYMMDD")
+        if column.type == "time":
+            wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not is_moment(text)]
+            _refuse(batch, column.name, pc.is_in(values, pa.array(wrong, pa.string())),
+                    "is not a moment, YYYY-MM-DD HH:MM:SS")  # fmt: skip
         if column.type == "float":
             _refuse(batch, column.name, pc.is_inf(values), "is not a finite number")
     for rule in interface.rules:
@@ -83,6 +89,17 @@ def _find(batches: Sequence[Batch], row: int) -> tuple[Batch, int]:
             return batch, row
         row -= batch.table.num_rows
     raise IndexError(row)
+
+
+def is_moment(text: str) -> bool:
+    """Tell whether `text` is ``YYYY-MM-DD HH:MM:SS``, with up to six digits behind a point or none."""
+    if not _MOMENT.fullmatch(text):
+        return False
+    try:
+        datetime.strptime(text[:19], "%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return False
+    return True
 
 
 def _is_day(text: str) -> bool:

@@ -8,6 +8,7 @@ from ptolemy.settings import SETTINGS
 
 COMMANDS: dict[str, str] = {
     "collect": "ptolemy.cli.collect:collect",
+    "dataset": "ptolemy.cli.dataset:dataset",
     "datasets": "ptolemy.cli.datasets:datasets",
     "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
     "query": "ptolemy.cli.query:query",

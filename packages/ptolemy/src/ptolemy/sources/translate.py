@@ -59,16 +59,25 @@ class _Translation:
         names = sorted(self.fields, key=lambda n: (bool(self.fields[n].derive), self.interface.names.index(n)))
         for name in names:
             field = self.fields[name]
-            if field.derive:
+            if field.value:
+                self.done[name] = self._fixed(name, field.value)
+            elif field.derive:
                 self.done[name] = _rounded(self._derived(field), field.decimals)
             else:
                 value = getattr(self, f"_{self.interface.column(name).type}")(field)
                 # Codes are kept in upper case, as requests are read: aapl.us and AAPL.US are one security.
-                self.done[name] = pc.utf8_upper(value) if name in self.interface.key else value
+                self.done[name] = pc.utf8_upper(value) if name == self.interface.key[0] else value
         nulls = {n: pa.nulls(self.raw.num_rows, schema.field(n).type) for n in schema.names if n not in self.done}
         table = pa.table([(self.done | nulls)[n] for n in schema.names], schema=schema)
         origins = {n: f.column or f"{n} (derived)" for n, f in self.fields.items()}
         return Batch(table, self.source.place, self.source.lines, self.source.unit, origins)
+
+    def _fixed(self, name: str, value: str) -> Any:
+        kind = self.interface.schema().field(name).type
+        try:
+            return pa.array([value] * self.raw.num_rows, pa.string()).cast(kind)
+        except pa.ArrowInvalid:
+            raise BadData(self.source.place, f"{name} is mapped to {value!r}, which is no number") from None
 
     def _str(self, field: Field) -> Any:
         values = pc.utf8_trim_whitespace(pc.cast(self._column(field.column), pa.string()))
@@ -87,6 +96,28 @@ class _Translation:
         if len(wrong):
             self._refuse(wrong, field.column, f"is not a date written as {field.format}")
         return dates
+
+    def _time(self, field: Field) -> Any:
+        column = self._column(field.column)
+        if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+            return pc.strftime(column, format="%Y-%m-%d %H:%M:%S")
+        texts = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
+        if field.format in ("%Y%m%d", "%Y-%m-%d %H:%M:%S"):  # the catalogue's own form, which the check looks at
+            return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+        coded = texts.dictionary_encode()
+        moments = [_moment(text, field.format) for text in coded.dictionary.to_pylist()]
+        times = pa.array(moments, pa.string()).take(coded.indices)
+        wrong = np.flatnonzero(_mask(pc.is_null(times)) & _mask(pc.not_equal(texts.fill_null(""), "")))
+        if len(wrong):
+            self._refuse(wrong, field.column, f"is not a moment written as {field.format}")
+        return times
+
+    def _int(self, field: Field) -> Any:
+        values = np.round(self._ratio(field) * field.multiply / field.divide, 6)
+        broken = np.flatnonzero((values != np.floor(values)) & ~np.isnan(values))
+        if len(broken):
+            self._refuse(broken, field.column, "is not a whole number")
+        return pc.cast(pa.array(values, from_pandas=True), pa.int64())
 
     def _float(self, field: Field) -> Any:
         return _rounded(self._ratio(field) * field.multiply / field.divide, field.decimals)
@@ -163,6 +194,14 @@ def _day(text: str | None, form: str) -> str | None:
         return datetime.strptime(text or "", form).strftime("%Y%m%d")
     except ValueError:
         return None
+
+
+def _moment(text: str | None, form: str) -> str | None:
+    try:
+        found = datetime.strptime(text or "", form)
+    except ValueError:
+        return None
+    return found.strftime("%Y-%m-%d %H:%M:%S" + (".%f" if found.microsecond else ""))
 
 
 def _mask(values: Any) -> npt.NDArray[np.bool_]:
