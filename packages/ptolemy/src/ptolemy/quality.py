@@ -17,7 +17,7 @@ from ptolemy.sources.port import Batch
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
-_COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
+COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 
 
 def check(interface: Interface, batch: Batch) -> None:
@@ -32,7 +32,7 @@ def check(interface: Interface, batch: Batch) -> None:
         if column.required:
             _refuse(batch, column.name, pc.is_null(values), "there is no value")
         if column.type == "date":
-            wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not _is_day(text)]
+            wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not is_day(text)]
             _refuse(batch, column.name, pc.is_in(values, pa.array(wrong, pa.string())), "is not a date, YYYYMMDD")
         if column.type == "time":
             wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not is_moment(text)]
@@ -65,7 +65,7 @@ def check_keys(interface: Interface, batches: Sequence[Batch]) -> None:
 
 def _holds(rule: Rule, table: pa.Table) -> Any:
     right = table[rule.right] if isinstance(rule.right, str) else rule.right
-    return _COMPARE[rule.operator](table[rule.left], right).fill_null(True)
+    return COMPARE[rule.operator](table[rule.left], right).fill_null(True)
 
 
 def _refuse(batch: Batch, column: str, wrong: Any, why: str, beside: str | float = "") -> None:
@@ -102,7 +102,8 @@ def is_moment(text: str) -> bool:
     return True
 
 
-def _is_day(text: str) -> bool:
+def is_day(text: str) -> bool:
+    """Tell whether `text` is a day, ``YYYYMMDD``."""
     try:
         return datetime.strptime(text, "%Y%m%d").strftime("%Y%m%d") == text
     except ValueError:

@@ -212,7 +212,7 @@ def test_all_interfaces_answer_the_client_in_columns_order_values_and_types(clie
         same(answer, ours)
         # A column without any number is one of nulls in JSON.
         assert set(answer["numbers"]) == {c for c in ours if ours[c].dtype.kind == "f" and ours[c].notna().any()}, name
-        if name != "fut_basic" and name != "index_basic":
+        if name not in ("fut_basic", "index_basic", "suspend_d"):  # made-up rows have no such exchange
             assert len(ours), name
 
 

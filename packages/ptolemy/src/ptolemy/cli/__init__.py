@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "dataset": "ptolemy.cli.dataset:dataset",
     "datasets": "ptolemy.cli.datasets:datasets",
     "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
+    "quality": "ptolemy.cli.quality:quality",
     "query": "ptolemy.cli.query:query",
     "serve": "ptolemy.cli.serve:serve",
     "token": "ptolemy.cli.token:token",

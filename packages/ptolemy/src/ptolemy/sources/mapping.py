@@ -68,6 +68,11 @@ def plain(interface: Interface, header: list[str]) -> dict[str, Field]:
     return {c.name: Field(c.name) for c in interface.columns if c.name in header or c.required}
 
 
+def mapping_of(named: str | None) -> dict[str, dict[str, Field]] | None:
+    """Return what the mapping file of a URL's option says; None if none is named."""
+    return read_mapping(Path(named).expanduser()) if named else None
+
+
 def read_mapping(path: Path) -> dict[str, dict[str, Field]]:
     """Return the fields of each interface that the mapping file names.
 

@@ -14,7 +14,7 @@ import pyarrow.compute
 from ptolemy.catalogue import Interface
 from ptolemy.errors import BadData, nearest
 from ptolemy.sources.mapping import Field, Fields
-from ptolemy.sources.port import Batch
+from ptolemy.sources.port import Batch, Fault
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
@@ -36,21 +36,51 @@ def needed(place: str, fields: Fields, header: Sequence[str]) -> list[str]:
 
 
 def translate(
-    interface: Interface, fields: Fields, raw: pa.Table, lines: pa.Int64Array, place: str, unit: str
+    interface: Interface,
+    fields: Fields,
+    raw: pa.Table,
+    lines: pa.Int64Array,
+    place: str,
+    unit: str,
+    *,
+    lenient: bool = False,
 ) -> Batch:
     """Return the rows of `raw` in the columns of `interface`; what `fields` does not name is null.
+
+    Parameters
+    ----------
+    lenient
+        Whether a value that cannot be read is null, and a fault of its row, instead of an error.
 
     Raises
     ------
     BadData
         If a value is no number, or no date in the format that the mapping names.
     """
-    return _Translation(interface, fields, raw, Batch(raw, place, lines, unit)).batch()
+    return _Translation(interface, fields, raw, Batch(raw, place, lines, unit), lenient).batch()
+
+
+def table_of(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> pa.Table:
+    """Return values as they came from JSON as a table; what is neither number nor text becomes text."""
+    arrays: list[Any] = []
+    for values in columns:
+        made: Any
+        try:
+            made = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            made = None
+        number = made is not None and (pa.types.is_integer(made.type) or pa.types.is_floating(made.type))
+        if not number:
+            made = pa.array([None if v is None else v if isinstance(v, str) else str(v) for v in values], pa.string())
+        arrays.append(made)
+    return pa.table(arrays, names=list(names))
 
 
 class _Translation:
-    def __init__(self, interface: Interface, fields: Fields, raw: pa.Table, source: Batch) -> None:
+    def __init__(self, interface: Interface, fields: Fields, raw: pa.Table, source: Batch, lenient: bool) -> None:
         self.interface, self.fields, self.raw, self.source = interface, fields, raw, source
+        self.lenient = lenient
+        self.faults: list[Fault] = []
         self.done: dict[str, Any] = {}
 
     def batch(self) -> Batch:
@@ -70,7 +100,7 @@ class _Translation:
         nulls = {n: pa.nulls(self.raw.num_rows, schema.field(n).type) for n in schema.names if n not in self.done}
         table = pa.table([(self.done | nulls)[n] for n in schema.names], schema=schema)
         origins = {n: f.column or f"{n} (derived)" for n, f in self.fields.items()}
-        return Batch(table, self.source.place, self.source.lines, self.source.unit, origins)
+        return Batch(table, self.source.place, self.source.lines, self.source.unit, origins, self.faults)
 
     def _fixed(self, name: str, value: str) -> Any:
         kind = self.interface.schema().field(name).type
@@ -117,6 +147,7 @@ class _Translation:
         broken = np.flatnonzero((values != np.floor(values)) & ~np.isnan(values))
         if len(broken):
             self._refuse(broken, field.column, "is not a whole number")
+            values[broken] = np.nan
         return pc.cast(pa.array(values, from_pandas=True), pa.int64())
 
     def _float(self, field: Field) -> Any:
@@ -137,6 +168,9 @@ class _Translation:
             wrong = np.flatnonzero(~_mask(pc.match_substring_regex(column, _NUMBER).fill_null(True)))
             if len(wrong):
                 self._refuse(wrong, name, "is not a number")
+                kept = np.ones(len(column), np.bool_)
+                kept[wrong] = False
+                column = pc.if_else(pa.array(kept), column, pa.scalar(None, pa.string()))
         elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             raise BadData(f"{self.source.place}, column {name}", f"it holds {column.type}, not numbers")
         values: Floats = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
@@ -176,6 +210,10 @@ class _Translation:
         return column if isinstance(column, pa.Array) else pa.array([], column.type)
 
     def _refuse(self, wrong: npt.NDArray[np.int64], column: str, why: str) -> None:
+        if self.lenient:
+            for row in wrong.tolist():
+                self.faults.append(Fault(row, "value", f"{column}: {self.raw[column][row].as_py()!r} {why}"))
+            return
         text = self.raw[column][int(wrong[0])].as_py()
         raise BadData(self.source.where(int(wrong[0]), column), f"{text!r} {why}{and_more(len(wrong))}")
 
