@@ -8,8 +8,10 @@ from ptolemy.settings import SETTINGS
 
 COMMANDS: dict[str, str] = {
     "collect": "ptolemy.cli.collect:collect",
+    "dataset": "ptolemy.cli.dataset:dataset",
     "datasets": "ptolemy.cli.datasets:datasets",
     "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
+    "quality": "ptolemy.cli.quality:quality",
     "query": "ptolemy.cli.query:query",
     "serve": "ptolemy.cli.serve:serve",
     "token": "ptolemy.cli.token:token",
