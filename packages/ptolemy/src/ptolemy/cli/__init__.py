@@ -9,12 +9,18 @@ from ptolemy.settings import SETTINGS
 COMMANDS: dict[str, str] = {
     "collect": "ptolemy.cli.collect:collect",
     "datasets": "ptolemy.cli.datasets:datasets",
+    "down": "ptolemy.cli.services:down",
+    "logs": "ptolemy.cli.logs:logs",
     "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
+    "ps": "ptolemy.cli.services:ps",
     "query": "ptolemy.cli.query:query",
+    "restart": "ptolemy.cli.services:restart",
     "serve": "ptolemy.cli.serve:serve",
     "token": "ptolemy.cli.token:token",
     "sql": "ptolemy.cli.sql:sql",
     "store": "ptolemy.cli.store:store",
+    "status": "ptolemy.cli.services:status",
+    "up": "ptolemy.cli.services:up",
     "versions": "ptolemy.cli.versions:versions",
 }
 
