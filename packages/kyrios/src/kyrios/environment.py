@@ -18,7 +18,9 @@ def this_environment() -> dict[str, Any]:
     """
     from importlib.metadata import distributions
 
-    found = {(d.name or "").lower().replace("_", "-"): d.version for d in distributions()}
+    found: dict[str, str] = {}
+    for one in distributions():  # of two, the one that stands first on the path is imported
+        found.setdefault((one.name or "").lower().replace("_", "-"), one.version)
     facts = {
         "python": platform.python_version(),
         "platform": f"{sys.platform}-{platform.machine()}",
