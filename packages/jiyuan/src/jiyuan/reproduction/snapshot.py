@@ -27,11 +27,14 @@ _LIST = "snapshot.json"
 def take(wanted: Sequence[Mapping[str, Any]], folder: Path, series: str | None = None) -> list[str]:
     """Write data sets of a series store into `folder`, each as of its version; return what cannot be had.
 
+    A data set that the catalogue does not know is a unit's own, and lies where only the unit knows.
+
     Parameters
     ----------
     wanted
         ``name``, ``version`` and, where it is known, ``digest`` of each.
     """
+    from ptolemy.catalogue import find
     from ptolemy.series import open_series
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +42,8 @@ def take(wanted: Sequence[Mapping[str, Any]], folder: Path, series: str | None =
     with open_series(series) as store:
         for read in wanted:
             name, number = read["name"], read["version"]
+            if find(name) is None:
+                continue
             try:
                 versions = {str(version.id): version for version in store.versions(name)}
                 if number not in versions:
