@@ -90,7 +90,7 @@ def reproduce(run: str | Path | Any) -> Reproduction:
     >>> import jiyuan as jy
     >>> run = jy.flow("examples/flows/hello").run()
     >>> print(jy.reproduce(run))
-    equal: 3 tables of hello are the same byte by byte
+    equal: 4 tables of hello are the same byte by byte
     """
     begin = perf_counter()
     with TemporaryDirectory(prefix="jiyuan-") as name:
