@@ -37,6 +37,15 @@ def test_a_package_says_what_it_holds(workspace):
     assert point["parameters"]["properties"] == {"step": {"annotation": "int", "type": "integer", "default": 1}}
 
 
+def test_a_package_that_was_just_packed_is_the_one_that_its_file_holds(workspace):
+    package = veda.pack(workspace())
+
+    opened = veda.open_package(package.path)
+
+    assert opened.members == package.members
+    assert opened.manifest.to_bytes() == package.manifest.to_bytes()
+
+
 def test_packing_runs_no_code_of_the_package(workspace, tmp_path):
     source = f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Small:\n    pass\n"
 

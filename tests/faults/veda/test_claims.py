@@ -21,7 +21,7 @@ WRITERS = 8
 WRITE = """
 import os, sys
 import veda
-from veda.claims import Claim, release_of
+from veda.claims import Claim, put_manifest, release_of
 from veda.manifest import Manifest
 from veda.outbox import Outbox
 from veda.remote import announce_waiting
@@ -38,7 +38,7 @@ with veda.open_store(url) as store, Outbox() as outbox:
         except veda.NotFound:
             pass
         manifest = Manifest({**package.manifest.facts, "version": f"1.{n}"})
-        blob = store.put_blob(manifest.to_bytes())
+        blob = put_manifest(store, manifest)
         row = outbox.intend(release_of(manifest), url)
         standing = Claim.parse(store.claim("momo", f"1.{n}", Claim(manifest.digest, blob, writer).to_bytes()))
         if standing.digest == manifest.digest:

@@ -241,9 +241,7 @@ def ensure_package(
         return False
     archive = find_archive(package.digest, home)
     if archive is not None:
-        install(
-            archive.manifest, contents(archive.manifest, (archive.stored(c) for c in archive.manifest.chunks)), home
-        )
+        install(archive.manifest, contents(archive.manifest, archive.stored), home)
         return True
     pulled = pull(f"{package.name}@{package.digest}", store, pinned=pinned, registry=registry, home=home)
     if (pulled.version, pulled.digest) != (package.version, package.digest):

@@ -85,7 +85,7 @@ def upload_template(
         target = home_folder(home) / "templates" / f"{generation.environment}-{version}.vedapkg"
         package = pack(workspace, target)
     register(package, registry=registry, home=home)
-    install(package.manifest, contents(package.manifest, (package.stored(c) for c in package.manifest.chunks)), home)
+    install(package.manifest, contents(package.manifest, package.stored), home)
     pushed: Pushed = push(package, to, registry=registry, home=home)
     return Uploaded(package.name, package.version, package.digest, pushed.bytes_sent)
 

@@ -32,7 +32,9 @@ def installed_manifest(digest: str, home: Path | str | None = None) -> Manifest 
     return manifest
 
 
-def install(manifest: Manifest, contents: Iterator[tuple[FileEntry, bytes]], home: Path | str | None = None) -> Path:
+def install(
+    manifest: Manifest, contents: Iterator[tuple[FileEntry, memoryview]], home: Path | str | None = None
+) -> Path:
     """Write a tree into its place, all or nothing, and return it; one that is there is left alone."""
     tree = tree_path(manifest.digest, home)
     if tree.is_dir():
@@ -83,11 +85,13 @@ def find_archive(digest: str, home: Path | str | None = None) -> Package | None:
     return package if package.digest == digest else None
 
 
-def _checked(manifest: Manifest, contents: Iterator[tuple[FileEntry, bytes]]) -> Iterator[tuple[FileEntry, bytes]]:
+def _checked(
+    manifest: Manifest, contents: Iterator[tuple[FileEntry, memoryview]]
+) -> Iterator[tuple[FileEntry, memoryview]]:
     seen: dict[str, bytes] = {}
     for file, data in contents:
         if file.path == FILE:
-            seen[FILE] = data
+            seen[FILE] = bytes(data)
         yield file, data
     check_project(manifest, seen)
 

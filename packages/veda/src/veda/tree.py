@@ -18,7 +18,7 @@ _EACH = 64  # files up to which each is fsynced; beyond it one sync of the disk 
 
 
 def write_tree(
-    manifest: Manifest, contents: Iterable[tuple[FileEntry, bytes]], target: Path, *, read_only: bool
+    manifest: Manifest, contents: Iterable[tuple[FileEntry, memoryview]], target: Path, *, read_only: bool
 ) -> None:
     """Write `contents` into a folder beside `target`, make it durable, and rename it to `target`.
 
@@ -36,7 +36,7 @@ def write_tree(
         building.mkdir(mode=0o755)
         folders = _folders(manifest, building)
         for file, data in contents:
-            _write(building / file.path, file, data, read_only, sync=len(manifest.files) <= _EACH)
+            _write(f"{building}/{file.path}", file, data, read_only, sync=len(manifest.files) <= _EACH)
         if len(manifest.files) > _EACH:
             os.sync()
         for folder in reversed(folders):
@@ -90,17 +90,18 @@ def clear_unfinished(target: Path) -> None:
 
 
 def _folders(manifest: Manifest, root: Path) -> list[Path]:
-    made = {root: None}
+    """Make the folders of all files and return them, each after the one that it is in; `root` is the first."""
+    needed: dict[str, None] = {}
     for file in manifest.files:
-        for parent in reversed((root / file.path).relative_to(root).parents):
-            made.setdefault(root / parent)
-    for folder in made:
-        if folder != root:
-            folder.mkdir(mode=0o755)
-    return list(made)
+        parts = file.path.split("/")[:-1]
+        needed.update(dict.fromkeys("/".join(parts[:n]) for n in range(1, len(parts) + 1)))
+    folders = [root / folder for folder in needed]
+    for folder in folders:
+        folder.mkdir(mode=0o755)
+    return [root, *folders]
 
 
-def _write(path: Path, file: FileEntry, data: bytes, read_only: bool, sync: bool) -> None:
+def _write(path: str, file: FileEntry, data: memoryview, read_only: bool, sync: bool) -> None:
     mode = int(file.mode, 8) & (0o555 if read_only else 0o777)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as out:
