@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from veda._house.files import write_durably
-from veda.errors import ArchiveRefused, BackendUnavailable, Conflict, Damaged, NotFound, VedaError
+from veda.errors import ArchiveRefused, Conflict, Damaged, NotFound, VedaError
 from veda.manifest import FileEntry, Manifest
 from veda.package import Package, check_project, open_package
 from veda.settings import home as home_folder
-from veda.tree import check_tree, clear_unfinished, locked, write_tree
+from veda.tree import check_tree, clear_unfinished, locked, write_tree, writing
 from veda.workspace import FILE
 
 
@@ -39,7 +39,7 @@ def install(
     tree = tree_path(manifest.digest, home)
     if tree.is_dir():
         return tree
-    with locked(tree.parent / f".{tree.name}.lock"):
+    with writing(tree), locked(tree.parent / f".{tree.name}.lock"):
         if tree.is_dir():
             return tree
         clear_unfinished(tree)
@@ -66,13 +66,8 @@ def verify_tree(digest: str, home: Path | str | None = None) -> Manifest:
 def remember_archive(package: Package, home: Path | str | None = None) -> None:
     """Note where the archive of a registered release is, so that its reference can be pushed."""
     note = _archive_note(package.digest, home)
-    try:
+    with writing(note):
         write_durably(note, f"{package.path.absolute()}\n".encode())
-    except OSError as exc:
-        raise BackendUnavailable(
-            f"{note} cannot be written: {exc.strerror or exc}",
-            hint="make room or mend the permissions there, then run the same command again",
-        ) from exc
 
 
 def find_archive(digest: str, home: Path | str | None = None) -> Package | None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from veda._house.files import make_folder, sync_folder
-from veda.errors import BadInput, Conflict, Damaged, VedaError
+from veda.errors import BackendUnavailable, BadInput, Conflict, Damaged, VedaError
 from veda.manifest import FileEntry, Manifest
 
 _EACH = 64  # files up to which each is fsynced; beyond it one sync of the disk is faster
@@ -67,6 +67,20 @@ def check_tree(manifest: Manifest, folder: Path) -> None:
 
 
 @contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Say of what the disk does not take below `place` that it is `BackendUnavailable`."""
+    try:
+        yield
+    except VedaError:
+        raise
+    except OSError as exc:
+        raise BackendUnavailable(
+            f"{place} cannot be written: {exc.strerror or exc}",
+            hint="make room or mend the permissions there, then run the same command again",
+        ) from exc
+
+
+@contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock on `path` that the kernel lets go when the process ends, however it ends."""
     import fcntl
@@ -83,7 +97,7 @@ def locked(path: Path) -> Iterator[None]:
 def clear_unfinished(target: Path) -> None:
     """Remove what killed processes left of `target`; the caller holds its lock."""
     for stale in target.parent.glob(f".{target.name}.*.tmp"):
-        if stale.is_dir():
+        if stale.is_dir() and not stale.is_symlink():
             shutil.rmtree(stale, ignore_errors=True)
         else:
             stale.unlink(missing_ok=True)
