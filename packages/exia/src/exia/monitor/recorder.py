@@ -77,6 +77,11 @@ class Monitor:
             thread.start()
 
     @property
+    def store(self) -> MonitorStore:
+        """Where the events go."""
+        return self._store
+
+    @property
     def dropped(self) -> int:
         """Events that a full queue has turned away."""
         return self._log.dropped
