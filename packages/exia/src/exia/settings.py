@@ -2,10 +2,13 @@
 
 from exia._house.config import Setting
 
+#: The setting ``mirror`` where runs are not mirrored.
+NOWHERE = "none"
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("runs", "sqlite://", "Where the records of runs are kept.", url=True),
     Setting("artifacts", "file://", "Where the files of runs are kept.", url=True),
-    Setting("mirror", "none", "Where runs are copied to as well, such as mlflow://127.0.0.1:5000/research.", url=True),
+    Setting("mirror", NOWHERE, "Where runs are copied to as well, such as mlflow://127.0.0.1:5000/research.", url=True),
     Setting("heartbeat", 10.0, "Seconds between two signs of life of a run."),
     Setting("objects", "file://", "Where the catalogue of models is kept.", url=True),
     Setting("blobs", "file://", "Where the bytes of models are kept.", url=True),

@@ -15,9 +15,7 @@ from exia.blobs import BlobStore
 from exia.blobs.file import FileBlobs
 from exia.errors import BlobNotFound
 from exia.runs.port import RunSink
-from exia.settings import SETTINGS
-
-NOWHERE = "none"
+from exia.settings import NOWHERE, SETTINGS
 
 
 @dataclass(frozen=True)
