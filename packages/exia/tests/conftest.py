@@ -16,6 +16,8 @@ _SETTINGS = (
     "OBJECTS",
     "BLOBS",
     "PARAMS",
+    "MONITOR",
+    "MONITOR_HIDE",
     "SIGNING_KEY",
     "TRUSTED_KEYS",
     "UNPICKLE",

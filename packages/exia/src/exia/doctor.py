@@ -14,7 +14,7 @@ from exia.settings import NOWHERE
 
 def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
-    ports = ("runs", "objects", "blobs")
+    ports = ("runs", "objects", "blobs", "monitor")
     mirror = config.text("mirror")
     return [
         *(Check(port, _shown(config, port), _ping(port, config.text(port))) for port in ports),
