@@ -31,6 +31,7 @@ from exia.serving import PoolServer
 @click.option("--ray", is_flag=True, help="Let each object live in a Ray actor of its own.")
 @click.option("--monitor/--no-monitor", default=True, help="Record events and figures; see exia monitor.")
 @click.option("--follow", type=click.FloatRange(0.1), help="Look each so many seconds for what REF names, and swap.")
+@click.option("--live", metavar="NAME", help="Follow the parameters NAME of exia params while it runs.")
 @click.option("--canary", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Its share of calls at first.")
 @json_option
 def serve(
@@ -45,6 +46,7 @@ def serve(
     ray: bool,
     monitor: bool,
     follow: float | None,
+    live: str | None,
     canary: float,
     as_json: bool,
 ) -> None:
@@ -52,8 +54,8 @@ def serve(
 
     POST /call/METHOD with JSON arguments calls it; GET /methods, /stats, /metrics and /healthz tell
     about it, and / is a status page. Every caller needs a token once exia token create has made one.
-    With --follow a moved tag or a newer release is swapped in without a lost call. SIGTERM or Ctrl-C
-    ends it after the running calls.
+    With --follow a moved tag or a newer release is swapped in without a lost call, and with --live each
+    object takes changed parameters at its next call. SIGTERM or Ctrl-C ends it after the running calls.
     """
     try:
         made_with = json.loads(params)
@@ -80,6 +82,10 @@ def serve(
             stack.enter_context(start(service=served.name))
         if follow is not None:
             stack.enter_context(Follower(served, ref, every=follow, canary=canary))
+        if live is not None:
+            from exia.params import follow
+
+            stack.enter_context(follow(live, served))
         server = stack.enter_context(PoolServer(served, port, host))
         print_record({"url": server.url, "version": served.version}, as_json=as_json)
         sys.stdout.flush()
