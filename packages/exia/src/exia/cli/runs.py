@@ -14,7 +14,6 @@ from exia._house.command import (
     dry_run_option,
     json_option,
     no_input_option,
-    note,
     progress,
     yes_option,
 )
@@ -131,8 +130,6 @@ def plot(
         _write(file, drawn)
     rows = [{"id": r.id, "name": r.name, **_summary([p.value for p in points[r.id]])} for r in records]
     print_records(rows, ["id", "name", "points", "first", "last", "min", "max", "line"], as_json=as_json)
-    if file is not None:
-        note(f"drawn: {file}")
 
 
 @runs.command(epilog="Example: exia runs export --where \"name = 'momentum'\" --output runs")
