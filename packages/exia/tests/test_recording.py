@@ -531,6 +531,52 @@ def test_a_run_of_another_machine_is_lost_when_it_is_silent(store):
         assert judged(kept).status == "lost"
 
 
+def test_the_log_lets_go_of_what_was_delivered(exia_home, monkeypatch):
+    monkeypatch.setattr(journal, "_SEGMENT_BYTES", 4_000)
+    monkeypatch.setattr(shipper, "_SAVE_EVERY", 0.0)
+    with exia.run("long") as run:
+        for n in range(50):
+            for i in range(50):
+                run.log_metric("ic", n * 50 + i)
+            run.flush()
+        left = list((exia_home / "log" / "runs").glob("*/*.seg"))
+
+    assert len(left) < 10
+    with exia_store() as store:
+        assert len(store.points(run.id, "ic")) == 2_500
+
+
+def test_an_adapter_that_raises_what_it_should_not_is_asked_again(store, quick, caplog):
+    class Odd(SqliteRuns):
+        fails = 2
+
+        def log(self, *args, **kwargs):
+            if self.fails:
+                self.fails -= 1
+                raise ZeroDivisionError("odd")
+            super().log(*args, **kwargs)
+
+    odd = Nameless(Odd(BackendURL.parse("sqlite://")))
+    with exia.run("odd", store=odd) as run:
+        run.log_metric("ic", 0.5)
+    odd.close()
+
+    assert store.get(run.id).metrics == {"ic": 0.5}
+    assert "ZeroDivisionError: odd" in caplog.text
+
+
+def test_a_run_that_was_deleted_meanwhile_does_not_keep_back_the_others(store, caplog):
+    with exia.run("deleted") as run:
+        store.delete(run.id)
+        run.log_tags({"late": "yes"})
+        with exia.run("other") as other:
+            other.log_metric("ic", 0.5)
+
+    assert store.ids(run.id) == []
+    assert store.get(other.id).metrics == {"ic": 0.5}
+    assert "is not delivered" in caplog.text
+
+
 def test_logs_of_this_process_go_when_they_are_delivered(exia_home):
     with exia.run("one"):
         pass
