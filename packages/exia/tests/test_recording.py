@@ -316,13 +316,17 @@ def test_packages_data_sets_and_parameter_versions_are_recorded(store):
     with exia.run("traced") as run:
         run.log_package(loaded)
         run.log_package("momentum", version="1.2.0", digest="sha256:ab")
-        run.log_dataset("bars/daily", "v7", rows=[0, 5_000])
+        run.log_dataset("bars/daily", "v7", rows=5_000, first=20260102, last="20261120", adjusted=True)
+        with pytest.raises(BadInput, match="rows of bars must be a whole number"):
+            run.log_dataset("bars", "v7", rows=-1)
         run.log_parameters(ParamsVersion("momentum", 3, {}, {}, "", "li"))
 
     found = store.get(run.id).facts
     assert found["packages/momentum"] == {"version": "1.2.0", "digest": "sha256:ab"}
     assert found[f"packages/{loaded.name}"]["version"] == loaded.version
-    assert found["datasets/bars/daily"] == {"version": "v7", "rows": [0, 5_000]}
+    assert found["datasets/bars/daily"] == {
+        "version": "v7", "rows": 5_000, "first": "20260102", "last": "20261120", "adjusted": True,
+    }  # fmt: skip
     assert found["parameters/momentum"] == {"version": 3}
 
 
