@@ -231,7 +231,7 @@ def test_a_tick_that_hangs_is_told(beat):
 
 
 def test_two_loops_of_one_flow_do_not_run_at_once(beat, running):
-    loop = running(beat)
+    running(beat)
 
     with pytest.raises(kyrios.Conflict, match="loop-beat is running in another process"):
         kyrios.load_flow(beat).loop(ticks=1)
@@ -316,3 +316,26 @@ def test_a_loop_that_hangs_ends_its_process_and_says_where(beat):
     assert done.returncode == 1
     assert "a tick takes 0." in done.stderr
     assert "units.py" in done.stderr
+
+
+def may_go_first():
+    words = "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))"
+    return subprocess.run([sys.executable, "-c", words], capture_output=True).returncode == 0
+
+
+def test_a_loop_in_real_time_goes_first_and_gives_its_place_back(beat):
+    before = os.sched_getscheduler(0)
+    noted = CODE.replace('memory["n"] = ', 'memory["p"] = os.sched_getscheduler(0)\n    memory["n"] = ')
+    beat.code("import os\n" + noted)
+    held = {}
+
+    def loop():
+        kyrios.load_flow(beat).loop(ticks=2, realtime=True, on_start=lambda loop: held.update(loop=loop))
+
+    if may_go_first():
+        loop()
+        assert held["loop"].memories["count"]["p"] == os.SCHED_FIFO
+    else:
+        with pytest.raises(kyrios.NotAllowed, match="may not ask for real time"):
+            loop()
+    assert os.sched_getscheduler(0) == before

@@ -158,6 +158,7 @@ class Flow:
         params: Mapping[str, Any] | None = None,
         *,
         ticks: int | None = None,
+        realtime: bool = False,
         data: str | Data | None = None,
         history: str | History | None = None,
         run_id: str | None = None,
@@ -177,6 +178,9 @@ class Flow:
             Values in the place of the flow's defaults.
         ticks
             How many to run; None is until `Loop.stop`.
+        realtime
+            Whether this thread goes before all others of this machine (``SCHED_FIFO``): on one that is busy, a loop
+            waits for its turn longer than a tick.
         on_change
             Called with a line whenever something has changed and was taken or refused.
         on_hang
@@ -193,15 +197,20 @@ class Flow:
         ------
         BadInput
             If the flow is no service loop, or a parameter or a unit cannot be used.
+        NotAllowed
+            If `realtime` is not allowed to this user.
         UnitFailed
             If a unit failed in the last tick; failures before it are counted.
         """
         from kyrios.execution import Execution, sole_owner
-        from kyrios.looping import Loop, Plan
+        from kyrios.looping import Loop, Plan, first_in_line
+        from kyrios.sources import Unchanged
         from kyrios.unitlog import capturing
-        from kyrios.watching import tuned, watched
+        from kyrios.watching import stamps, tuned, watched
 
         given = dict(params or {})
+        # A change that comes before this look, but after the files were read, must not be missed.
+        seen = stamps(self) if Unchanged()(str(self.folder), self.sources) else ()
         plan = Plan.of(self, {**given, **tuned(self.name)})
         identity = checked_run_id(run_id or uuid7())
         with opened(data, history) as (tables, record), sole_owner(f"loop-{self.name}"), capturing():
@@ -211,7 +220,7 @@ class Flow:
             execution.move_run([State.QUEUED, State.RUNNING])
             on_start(loop)
             try:
-                with watched(loop, given, on_hang):
+                with first_in_line(realtime), watched(loop, given, seen, on_hang):
                     report = loop.run()
             except BaseException as exc:
                 execution.cancel_the_rest(type(exc).__name__)

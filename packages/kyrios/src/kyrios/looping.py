@@ -7,6 +7,7 @@ the loop reads and judges what has changed, and the loop takes it between two ti
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 import traceback
@@ -19,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from kyrios.calling import call, is_met, prepared
 from kyrios.code import blame
 from kyrios.engine.port import Step as Recorded
-from kyrios.errors import BadInput
+from kyrios.errors import BadInput, NotAllowed
 from kyrios.execution import Execution, checked_tables
 from kyrios.graph import Task
 from kyrios.pace import Pace, Spread
@@ -122,7 +123,7 @@ class Loop:
         assert graph.every is not None
         self._stopped = threading.Event()
         self._next: Plan | None = None
-        self._memories: dict[str, dict[str, Any]] = {}
+        self.memories: dict[str, dict[str, Any]] = {}  #: What each unit remembers, by its name.
         self._errors: dict[str, str] = {}
         self._busy = Spread()
         self._counts = Report()
@@ -169,6 +170,9 @@ class Loop:
                 if tick is None:
                     break
                 self._tick(tick, log)
+                if tick.number == 0:
+                    # What units import when they are first called takes longer than many ticks.
+                    self.pace.begin()
             print(f"--- {utc_now()} {self.plan.flow.name} ends after {self._counts.ticks} ticks", file=log)
         return self.report()
 
@@ -251,7 +255,7 @@ class Loop:
         if task.condition and not is_met(task.condition, values, read):
             return State.SKIPPED
         inputs = {port: tables[source] for port, source in task.inputs.items() if source in tables}
-        remember(self._memories.setdefault(task.name, {}))
+        remember(self.memories.setdefault(task.name, {}))
         with noting_uses() as used:
             given = call(task, step.function, inputs, step.params, values, read, checked_tables)
         self.used[task.name] = used
@@ -274,3 +278,21 @@ def _steady() -> Iterator[None]:
         sys.setswitchinterval(before)
         begin(None)
         remember(None)
+
+
+@contextmanager
+def first_in_line(wanted: bool) -> Iterator[None]:
+    """Let this thread, and those that it starts, go before all that is not urgent on this machine, if `wanted`."""
+    if not wanted:
+        yield
+        return
+    before, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    except PermissionError:
+        hint = "let root start it, or allow it: prlimit --rtprio=10"
+        raise NotAllowed("this user may not ask for real time", hint=hint) from None
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, before, parameters)

@@ -63,8 +63,8 @@ class Pace:
         self._due = clock()
 
     def begin(self) -> None:
-        """Let the first tick be due now."""
-        self._due = self._clock()
+        """Let the next tick be due now, or a period after the one that has been."""
+        self._due = self._clock() + (self.every if self._number else 0.0)
 
     def change(self, every: float, overrun: str) -> None:
         """Take another rate from the next tick on."""

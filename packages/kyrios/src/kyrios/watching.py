@@ -20,6 +20,9 @@ from kyrios.params import bind
 from kyrios.settings import home
 from kyrios.state import utc_now
 
+#: Each file with its time, size and number.
+Stamps = tuple[tuple[str, int, int, int] | None, ...]
+
 _LOOK = 0.2  # seconds between two looks at the files
 _SAY = 1.0  # seconds between two writings of the status
 _HANGS = 10.0  # seconds after which a tick counts as hung where the flow says nothing
@@ -78,18 +81,20 @@ def status(flow: str) -> dict[str, Any]:
 
 
 @contextmanager
-def watched(loop: Loop, given: Mapping[str, Any], on_hang: Callable[[float], None]) -> Iterator[None]:
+def watched(loop: Loop, given: Mapping[str, Any], seen: Stamps, on_hang: Callable[[float], None]) -> Iterator[None]:
     """Stand beside `loop` while the code inside runs it.
 
     Parameters
     ----------
+    seen
+        What `stamps` gave before the loop's plan was made.
     given
         Parameters that it was begun with; what `tune` gives comes before them.
     on_hang
         Called, once and by another thread, with the seconds that a tick has taken so far.
     """
     ended = threading.Event()
-    watch = _Watch(loop, given, ended)
+    watch = _Watch(loop, given, seen, ended)
     threads = [
         threading.Thread(target=watch.run, daemon=True, name="kyrios-reload"),
         threading.Thread(target=_see_that_it_ticks, args=(loop, ended, on_hang), daemon=True, name="kyrios-watchdog"),
@@ -117,40 +122,24 @@ def _see_that_it_ticks(loop: Loop, ended: threading.Event, on_hang: Callable[[fl
 
 
 class _Watch:
-    def __init__(self, loop: Loop, given: Mapping[str, Any], ended: threading.Event) -> None:
+    def __init__(self, loop: Loop, given: Mapping[str, Any], seen: Stamps, ended: threading.Event) -> None:
         self._loop, self._given, self._ended = loop, given, ended
         self._flow = loop.plan.flow
         self._place = place_of(self._flow.name)
         self._since = utc_now()
-        self._seen = self._stamps()
+        self._seen = seen
         self._place.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
         said = 0.0
         while not self._ended.wait(_LOOK):
-            stamps = self._stamps()
-            if stamps != self._seen:
-                self._seen = stamps
+            now = stamps(self._flow)
+            if now != self._seen:
+                self._seen = now
                 self._reload()
             if monotonic() - said >= _SAY:
                 said = monotonic()
                 self.say("running")
-
-    def _stamps(self) -> tuple[Any, ...]:
-        """Return what changes when one of the flow's files does: all below its folder, or its parameters."""
-        found = [_stamp(str(self._place / "params.json"))]
-        todo = [str(self._flow.folder)]
-        while todo:
-            try:
-                entries = sorted(os.scandir(todo.pop()), key=lambda entry: entry.name)
-            except OSError:
-                continue
-            for entry in entries:
-                if entry.name.endswith((".yaml", ".py")):
-                    found.append(_stamp(entry.path))
-                elif entry.is_dir() and entry.name != "__pycache__":
-                    todo.append(entry.path)
-        return tuple(found)
 
     def _reload(self) -> None:
         try:
@@ -175,6 +164,23 @@ class _Watch:
         new = self._place / ".status.json.new"  # not durable: it is worth nothing after a crash
         new.write_text(text, encoding="utf-8")
         new.replace(self._place / "status.json")
+
+
+def stamps(flow: Flow) -> Stamps:
+    """Return what changes when one of the flow's files does, or a parameter that `tune` gives."""
+    found = [_stamp(str(place_of(flow.name) / "params.json"))]
+    todo = [str(flow.folder)]
+    while todo:
+        try:
+            entries = sorted(os.scandir(todo.pop()), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.name.endswith((".yaml", ".py")):
+                found.append(_stamp(entry.path))
+            elif entry.is_dir() and entry.name != "__pycache__":
+                todo.append(entry.path)
+    return tuple(found)
 
 
 def _stamp(path: str) -> tuple[str, int, int, int] | None:

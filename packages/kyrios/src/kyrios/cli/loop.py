@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @flow_argument
 @param_option
 @click.option("--ticks", type=click.IntRange(1), help="How many ticks to run; until Ctrl-C if not given.")
+@click.option("--realtime", is_flag=True, help="Go before all other programs of this machine; needs the right to.")
 @json_option
-def loop(flow: str, given: tuple[str, ...], ticks: int | None, as_json: bool) -> None:
+def loop(flow: str, given: tuple[str, ...], ticks: int | None, realtime: bool, as_json: bool) -> None:
     """Run a flow that is scheduled every so often as a service loop; its files may be changed while it runs."""
     found = load(flow)
 
@@ -41,8 +42,9 @@ def loop(flow: str, given: tuple[str, ...], ticks: int | None, as_json: bool) ->
         os._exit(1)  # a thread cannot be stopped; whoever supervises the loop starts it anew
 
     run, report = found.loop(
-        parameters(found.graph, given), ticks=ticks, on_change=note, on_hang=hangs, on_start=started
-    )
+        parameters(found.graph, given), ticks=ticks, realtime=realtime,
+        on_change=note, on_hang=hangs, on_start=started,
+    )  # fmt: skip
     record = {"run": run.run_id, "flow": found.name, "state": run.state.value, **vars(report)}
     record["outputs"] = f"{run.where}/outputs"
     print_record({name: value for name, value in record.items() if value != ""}, as_json=as_json)
