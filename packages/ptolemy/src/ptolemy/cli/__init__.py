@@ -8,13 +8,21 @@ from ptolemy.settings import SETTINGS
 
 COMMANDS: dict[str, str] = {
     "collect": "ptolemy.cli.collect:collect",
+    "dataset": "ptolemy.cli.dataset:dataset",
     "datasets": "ptolemy.cli.datasets:datasets",
+    "down": "ptolemy.cli.services:down",
+    "logs": "ptolemy.cli.logs:logs",
     "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
+    "ps": "ptolemy.cli.services:ps",
+    "quality": "ptolemy.cli.quality:quality",
     "query": "ptolemy.cli.query:query",
+    "restart": "ptolemy.cli.services:restart",
     "serve": "ptolemy.cli.serve:serve",
     "token": "ptolemy.cli.token:token",
     "sql": "ptolemy.cli.sql:sql",
     "store": "ptolemy.cli.store:store",
+    "status": "ptolemy.cli.services:status",
+    "up": "ptolemy.cli.services:up",
     "versions": "ptolemy.cli.versions:versions",
 }
 
