@@ -34,6 +34,9 @@ def loop(flow: str, given: tuple[str, ...], ticks: int | None, realtime: bool, a
 
     stderr = sys.stderr  # units' own words are sent elsewhere while they run
 
+    def changed(said: str) -> None:
+        print(said, file=stderr, flush=True)
+
     def hangs(seconds: float) -> None:
         import faulthandler
 
@@ -43,7 +46,7 @@ def loop(flow: str, given: tuple[str, ...], ticks: int | None, realtime: bool, a
 
     run, report = found.loop(
         parameters(found.graph, given), ticks=ticks, realtime=realtime,
-        on_change=note, on_hang=hangs, on_start=started,
+        on_change=changed, on_hang=hangs, on_start=started,
     )  # fmt: skip
     record = {"run": run.run_id, "flow": found.name, "state": run.state.value, **vars(report)}
     record["outputs"] = f"{run.where}/outputs"
