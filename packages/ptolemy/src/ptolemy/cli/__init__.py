@@ -13,6 +13,7 @@ COMMANDS: dict[str, str] = {
     "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
     "quality": "ptolemy.cli.quality:quality",
     "query": "ptolemy.cli.query:query",
+    "sample": "ptolemy.cli.sample:sample",
     "serve": "ptolemy.cli.serve:serve",
     "token": "ptolemy.cli.token:token",
     "sql": "ptolemy.cli.sql:sql",

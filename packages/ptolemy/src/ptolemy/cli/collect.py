@@ -134,6 +134,25 @@ def schedule(
          passes=1 if once else None)  # fmt: skip
 
 
+@collect.command(epilog="Example: ptolemy collect resample stk_mins --json")
+@click.argument("name", type=click.Choice(["ticks", "stk_mins"]))
+@start_option
+@end_option
+@_codes
+@series_option
+@json_option
+def resample(
+    name: str, start_date: str | None, end_date: str | None, codes: tuple[str, ...], series: str | None, as_json: bool
+) -> None:
+    """Make bars of minutes of the ticks that are kept, or daily bars of the minutes; what is kept stays.
+
+    Bars bear the time of their right edge; a whole day in Shanghai has 241 of one minute.
+    """
+    from ptolemy.collection import resampled
+
+    _print([resampled(name, series, start=start_date, end=end_date, codes=codes or None)], as_json)
+
+
 def _print(collected: list[Any], as_json: bool) -> None:
     print_records([asdict(c) for c in collected], _COLUMNS, as_json=as_json)
     aside = sum(c.quarantined for c in collected)

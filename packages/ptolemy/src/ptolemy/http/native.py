@@ -38,7 +38,9 @@ async def native_face(service: Service, scope: Scope, receive: Receive, send: Se
     name = scope["path"].removeprefix(PREFIX).strip("/")
     try:
         service.check_host(scope)
-        if scope["method"] not in ("GET", "HEAD", "POST"):
+        if scope["method"] == "PUT" and find(name):
+            code, headers, body, rows = await _pushed(service, scope, receive, name)
+        elif scope["method"] not in ("GET", "HEAD", "POST"):
             headers = [(b"content-type", JSON), (b"allow", b"GET, HEAD, POST")]
             code, body, rows = 405, json_bytes({"error": "BadParam", "message": "ask with GET or POST"}), 0
         else:
@@ -57,6 +59,14 @@ async def native_face(service: Service, scope: Scope, receive: Receive, send: Se
     await send_bytes(send, code, headers, body)
     known = name if name == PRO_BAR or find(name) else ""
     service.metrics.count("native", known, code, perf_counter() - began, rows, len(body))
+
+
+async def _pushed(service: Service, scope: Scope, receive: Receive, name: str) -> _Reply:
+    intake = service.admit_push(_bearer(scope), _address(scope), name)
+    body = await read_body(scope, receive, intake.max_body)
+    kind = header(scope, b"content-type").partition(";")[0].strip().lower()
+    found = await asyncio.to_thread(intake.take_bytes, name, body, kind)
+    return 200, [(b"content-type", JSON)], json_bytes(found), found["rows"]
 
 
 async def _parameters(service: Service, scope: Scope, receive: Receive) -> dict[str, Any]:
