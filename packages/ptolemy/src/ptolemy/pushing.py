@@ -29,6 +29,7 @@ from ptolemy.series import Series
 from ptolemy.sources import Batch
 
 ARROW = "application/vnd.apache.arrow.stream"
+_END = b"\xff\xff\xff\xff\0\0\0\0"  # what ends an Arrow stream
 _ACK = struct.Struct("<q")
 _NAME = 256  #: bytes of the line that names the data set
 
@@ -114,6 +115,11 @@ class PushSocket:
                 except (PtolemyError, pa.ArrowInvalid) as exc:
                     text = f"{exc}".encode()
                     connection.sendall(_ACK.pack(-len(text)) + text)
+                    connection.shutdown(socket.SHUT_WR)
+                    # What is closed with something unread in it resets the sender, who could not read why.
+                    connection.settimeout(5.0)
+                    while incoming.read1(1 << 16):
+                        pass
         except (OSError, ValueError, pa.ArrowException):
             pass  # the sender has gone; what it has an acknowledgement for is kept
         finally:
@@ -142,18 +148,13 @@ def push(dataset: str, tables: pa.Table | Iterable[pa.Table], path: str | Path) 
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(path))
-            with connection.makefile("rb") as answers, connection.makefile("wb") as outgoing:
-                outgoing.write(f"{dataset}\n".encode())
-                sent = first.num_rows
-                try:
-                    with pa.ipc.new_stream(outgoing, first.schema) as stream:
-                        _send(stream, outgoing, first)
-                        for part in parts:
-                            _send(stream, outgoing, part)
-                            sent += part.num_rows
-                            taken = _acknowledged(answers)
-                except BrokenPipeError:
-                    pass  # why the service has closed it is in what it sent before
+            connection.sendall(f"{dataset}\n".encode() + first.schema.serialize().to_pybytes())
+            sent = _send(connection, first)
+            with connection.makefile("rb") as answers:
+                for part in parts:
+                    sent += _send(connection, part)
+                    taken = _acknowledged(answers)
+                connection.sendall(_END)
                 while taken < sent:
                     taken = _acknowledged(answers)
         except OSError as exc:
@@ -163,11 +164,10 @@ def push(dataset: str, tables: pa.Table | Iterable[pa.Table], path: str | Path) 
     return taken
 
 
-def _send(stream: Any, outgoing: Any, table: pa.Table) -> None:
-    # One batch, so that a table has one acknowledgement.
-    for batch in table.combine_chunks().to_batches():
-        stream.write_batch(batch)
-    outgoing.flush()
+def _send(connection: socket.socket, table: pa.Table) -> int:
+    for batch in table.combine_chunks().to_batches():  # one, so that a table has one acknowledgement
+        connection.sendall(batch.serialize().to_pybytes())
+    return table.num_rows
 
 
 def _acknowledged(answers: Any) -> int:
@@ -207,6 +207,8 @@ def _read(known: Interface, body: bytes, kind: str) -> pa.Table:
             return pyarrow.csv.read_csv(io.BytesIO(body), convert_options=options)
         if kind == "application/json":
             return _json(known, body)
+    except PtolemyError:
+        raise
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, KeyError, TypeError, OSError) as exc:
         raise BadParam(f"the body cannot be read as {kind}: {str(exc).splitlines()[0]}") from None
     raise BadParam(f"rows cannot be sent as {kind[:60]!r}", hint=f"Content-Type: {ARROW}, text/csv or application/json")

@@ -329,6 +329,6 @@ def test_rows_are_taken_only_where_the_service_and_the_token_allow_it(call, toke
         assert put(b'{"fields": ["ts_code"]}', "application/json", more).status == 400
         assert put(b'[{"ts_kode": "A"}]', "application/json", more).json["hint"] == "did you mean 'ts_code'?"
         assert put(b"not arrow", "application/vnd.apache.arrow.stream", more).status == 400
-        assert put(token=more, name="nothing").status == 404
+        assert put(token=more, name="nothing").status == 405
         assert put(token=more, name="trade_cal").status == 400
         assert series.read("ticks").num_rows == 1
