@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 import pyarrow as pa
 
+from ptolemy.answers import Answer
 from ptolemy.bars import PRO_BAR, check_words
 from ptolemy.catalogue import find, interface, interfaces
 from ptolemy.errors import BadParam, NotFound, PtolemyError, RateLimited, UnknownInterface
@@ -119,23 +120,24 @@ def _written(
     offset = int(asked.get("offset") or 0)
     after = None
     # A caller who gives a limit has his rows; the others get all, page by page.
-    if parameters.get("limit") in (None, "") and offset + found.table.num_rows < found.total:
+    if parameters.get("limit") in (None, "") and offset + found.kept.num_rows < found.total:
         if not asked.get("as_of"):
             # All pages must come from one version, and a writer may have been quicker than this call.
             newest = {n: v.id for n, v in service.versions(name, asked).items()}
             asked["as_of"] = newest if name == PRO_BAR else newest[name]
             found = service.answer(name, fields, asked)
-        after = _cursor(offset + found.table.num_rows, asked["as_of"])
-    headers: Headers = [(b"x-rows", str(found.table.num_rows).encode()), (b"x-total", str(found.total).encode())]
+        after = _cursor(offset + found.kept.num_rows, asked["as_of"])
+    headers: Headers = [(b"x-rows", str(found.kept.num_rows).encode()), (b"x-total", str(found.total).encode())]
     if after:
         headers.append((b"x-next-cursor", after.encode()))
-    return _body(found.table, kind, found.total, after), found.table.num_rows, headers
+    return _body(found, kind, after), found.kept.num_rows, headers
 
 
-def _body(table: pa.Table, kind: str, total: int, after: str | None) -> Any:
+def _body(found: Answer, kind: str, after: str | None) -> Any:
     if kind == "json":
-        head = b'{"fields":%s,"items":' % quoted(table.column_names)
-        return head + json_items(table) + b',"count":%d,"next":%s}' % (total, json_bytes(after))
+        head = b'{"fields":%s,"items":' % quoted(found.kept.column_names)
+        return head + json_items(found) + b',"count":%d,"next":%s}' % (found.total, json_bytes(after))
+    table = found.table
     if kind == "arrow":
         # The messages of a stream, one after the other: its writer takes three times as long for a small one.
         batches = table.combine_chunks().to_batches()
