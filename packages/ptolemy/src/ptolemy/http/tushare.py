@@ -6,9 +6,10 @@ It always answers HTTP 200, for the clients take any other status for an empty r
 from __future__ import annotations
 
 import asyncio
-import json
 from time import perf_counter
 from typing import Any
+
+import orjson
 
 from ptolemy._house.ids import uuid7
 from ptolemy.bars import PRO_BAR, WORDS
@@ -50,7 +51,7 @@ async def tushare_face(service: Service, scope: Scope, receive: Receive, send: S
 
 def _read(body: bytes, path: str) -> dict[str, Any]:
     try:
-        asked = json.loads(body)
+        asked = orjson.loads(body)
     except (ValueError, RecursionError):
         raise BadParam("the body is not JSON", hint='{"api_name": "daily", "token": "", "params": {}}') from None
     if not isinstance(asked, dict):
