@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from .backends import BackendURL
 from .errors import LIBRARY, ConfigError, nearest
 
 Value = str | int | float | bool
 PROJECT_FILE = "jiyuan.toml"
+_SECTIONS = ("exia", "jiyuan", "kyrios", "ptolemy", "veda")
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,8 @@ class Setting:
         if kind is bool and str(raw).lower() in ("true", "1", "false", "0"):
             return str(raw).lower() in ("true", "1")
         if kind in (int, float) and not isinstance(raw, bool):
-            try:
+            with suppress(ValueError):
                 return kind(str(raw))
-            except ValueError:
-                pass
         if kind is str and isinstance(raw, str):
             return raw
         raise ConfigError(f"{origin}: {self.name} must be {_KINDS[kind]}, not {raw!r}")
@@ -126,7 +127,7 @@ def load_config(
             values[setting.name] = (setting.parse(os.environ[setting.env], origin), origin)
         else:
             found = next(((s[setting.name], str(path)) for path, s in files if setting.name in s), None)
-            values[setting.name] = (setting.parse(*found), found[1]) if found else (setting.default, "default")
+            values[setting.name] = (_placed(setting, *found), found[1]) if found else (setting.default, "default")
     return Config(settings, values)
 
 
@@ -154,16 +155,29 @@ def _xdg(variable: str, fallback: str) -> Path:
         raise ConfigError("this user has no home folder", hint=f"set {variable} to a folder") from None
 
 
+def _placed(setting: Setting, raw: Any, origin: str) -> Value:
+    """Return a value of the file `origin`; a relative path in it begins at the file's folder, wherever one works."""
+    value = setting.parse(raw, origin)
+    scheme, colon, place = str(value).partition(":") if setting.url else ("", "", str(value))
+    if not (setting.url or setting.name == "home") or not place or place.startswith(("/", "~")):
+        return value
+    folder = str(Path(origin).parent)
+    return f"{scheme}{colon}{quote(folder) if setting.url else folder}/{place}"
+
+
 def _section(path: Path, known: Sequence[str] | None) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigError(f"{path} cannot be read: {exc}", hint=f"mend or move {path}") from None
-    section = document.get(LIBRARY, {})
-    if not isinstance(section, dict):
+    if not isinstance(section := document.get(LIBRARY, {}), dict):
         raise ConfigError(f"{path}: {LIBRARY} must be a section", hint=f"write it as [{LIBRARY}]")
     if known is None:
         return section
+    for name in document:
+        # A section near no library is somebody else's; one that is near is a slip that would go unheard.
+        if name not in _SECTIONS and (hint := nearest(name, _SECTIONS)):
+            raise ConfigError(f"{path}: no library is called {name!r}", hint=hint)
     # A section that another part of the library owns (a table) is not a setting and not judged here.
     for key in (k for k, v in section.items() if k not in known and not isinstance(v, dict)):
         raise ConfigError(

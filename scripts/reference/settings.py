@@ -37,7 +37,8 @@ def settings_section(library: str) -> list[str]:
         f"A key of `[{library}]` in `jiyuan.toml` of the project (searched upward from the working folder) or in",
         "`$XDG_CONFIG_HOME/jiyuan/config.toml`. The first that says counts: argument, environment variable, project",
         f"file, user file, default. `{library} config show --origin` prints where each value came from. The folder",
-        "`home` follows `XDG_DATA_HOME` where that is set.",
+        "`home` follows `XDG_DATA_HOME` where that is set. A relative path in a file (`home = 'here'`, `file:store`)",
+        "begins at the folder of that file; one in an argument or a variable, where the command runs.",
         "",
         *table(["key", "environment variable", "default", "meaning"], rows),
     ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from veda._house.backends import BackendURL
 from veda._house.config import Setting, home, load_config, project_file
 from veda._house.errors import ConfigError
 
@@ -48,11 +49,11 @@ def test_argument_beats_environment_beats_project_beats_user_beats_default(proje
 
     assert value_and_origin() == ("file", "default")
 
-    mine = user('[veda]\nstore = "file:user"\n')
-    assert value_and_origin() == ("file:user", str(mine))
+    mine = user('[veda]\nstore = "file:/user"\n')
+    assert value_and_origin() == ("file:/user", str(mine))
 
-    ours = project('[veda]\nstore = "file:project"\n')
-    assert value_and_origin() == ("file:project", str(ours))
+    ours = project('[veda]\nstore = "file:/project"\n')
+    assert value_and_origin() == ("file:/project", str(ours))
 
     monkeypatch.setenv("VEDA_STORE", "file:environment")
     assert value_and_origin() == ("file:environment", "environment VEDA_STORE")
@@ -81,6 +82,25 @@ def test_another_librarys_section_is_not_judged(project):
     assert load_config(SETTINGS)["store"] == "file"
 
 
+def test_a_relative_path_in_a_file_begins_at_that_file(project, monkeypatch):
+    folder = project("[veda]\nhome = 'here'\nstore = 'file:my%20store?sync=no'\n").parent
+
+    config = load_config(SETTINGS)
+
+    assert home() == folder / "here"
+    store = BackendURL.parse(config.text("store"))
+    assert (store.path, store.query) == (f"{folder}/my store", {"sync": "no"})
+    monkeypatch.setenv("VEDA_STORE", "file:my-store")
+    assert load_config(SETTINGS).text("store") == "file:my-store"  # what a command is given begins where it runs
+
+
+@pytest.mark.parametrize("store", ["file", "file://", "file:///srv/store", "file:~/store", "db://host/name"])
+def test_other_addresses_in_a_file_stay_as_they_are(project, store):
+    project(f"[veda]\nstore = '{store}'\n")
+
+    assert load_config(SETTINGS).text("store") == store
+
+
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(project):
     path = project('[veda]\nstroe = "file"\n')
 
@@ -88,6 +108,17 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(project):
         load_config(SETTINGS)
 
     assert caught.value.hint == "did you mean 'store'?"
+
+
+def test_a_mistyped_library_is_refused_and_a_section_of_somebody_else_is_not(project):
+    project("[vedaa]\nname = 'x'\n\n[services.web]\ncommand = 'x'\n")
+
+    with pytest.raises(ConfigError, match="no library is called 'vedaa'") as caught:
+        load_config(SETTINGS)
+    assert caught.value.hint == "did you mean 'veda'?"
+
+    project("[services.web]\ncommand = 'x'\n")
+    assert load_config(SETTINGS)
 
 
 def test_an_unknown_key_near_nothing_is_refused_with_all_known_ones(project):

@@ -1,8 +1,9 @@
-import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from jiyuan._house.backends import BackendURL
 from jiyuan.demo.place import Place, find_examples, settings
 from jiyuan.errors import Conflict
 
@@ -34,12 +35,18 @@ def test_a_second_run_finds_an_empty_home_for_the_pulled_package(place: Place):
     assert place.home("ptolemy").exists()
 
 
-def test_the_file_that_it_writes_says_what_the_environment_says(place: Place):
+def test_the_file_that_it_writes_says_what_the_environment_says_wherever_it_is_moved(place: Place, monkeypatch):
     place.make()
+    moved = place.out.rename(place.out.with_name("moved"))
+    monkeypatch.chdir(moved)
 
-    sections = tomllib.loads((place.out / "jiyuan.toml").read_text())
-    said = {f"{library}_{key}".upper(): value for library, keys in sections.items() for key, value in keys.items()}
-    assert said == place.environment()
+    for key, value in place.environment().items():
+        monkeypatch.delenv(key, raising=False)
+        library, _, name = key.lower().partition("_")
+        known = import_module(f"{library}.settings").SETTINGS
+        said = import_module(f"{library}._house.config").load_config(known).text(name)
+        parse = Path if name == "home" else BackendURL.parse
+        assert parse(said) == parse(value.replace(str(place.out), str(moved)))
 
 
 def test_settings_are_put_back_also_after_an_error(monkeypatch: pytest.MonkeyPatch):

@@ -1,23 +1,58 @@
-"""What ``jiyuan doctor`` asks: everything that the doctors of the four libraries ask."""
+"""What ``jiyuan doctor`` asks: the doctors of the four libraries, each in a process of its own.
+
+Half of a doctor's time is the import of drivers, which threads of one process cannot share out.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable
-from importlib import import_module
+from functools import partial
+from typing import TYPE_CHECKING
 
 from jiyuan._house.config import Config
 from jiyuan._house.doctor import Check
+from jiyuan._house.errors import ConfigError, LibraryError
+
+if TYPE_CHECKING:
+    import subprocess
 
 LIBRARIES = ("veda", "exia", "kyrios", "ptolemy")
 
 
 def checks(config: Config) -> Iterable[Check]:
-    """Give the checks of each library, under its name."""
+    """Give the checks of each library, under its name, with the answers that its own doctor got."""
+    running = [(library, _start(library)) for library in LIBRARIES]
     found = []
-    for library in LIBRARIES:
-        settings = import_module(f"{library}.settings").SETTINGS
-        theirs = import_module(f"{library}._house.config").load_config(settings)
-        import_module(f"{library}._house.doctor").load_drivers(theirs)
-        for check in import_module(f"{library}.doctor").checks(theirs):
-            found.append(Check(f"{library} {check.name}", check.target, check.ask))
-    return found  # a list: no check may start while a driver is still being imported
+    for library, process in running:
+        for answer in _answers(library, process):
+            found.append(Check(f"{library} {answer['name']}", answer["target"], partial(_repeat, answer)))
+    return found
+
+
+def _start(library: str) -> subprocess.Popen[str]:
+    import subprocess
+    import sys
+
+    # -P: a file of the user's folder that is called like a library must not be taken for it.
+    command = [sys.executable, "-P", "-c", f"from {library}.cli import main; main()", "doctor", "--json"]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}
+    )
+
+
+def _answers(library: str, process: subprocess.Popen[str]) -> list[dict[str, str]]:
+    told, errors = process.communicate()
+    if process.returncode in (0, 6):
+        return list(json.loads(told))
+    said = dict(line.partition(": ")[::2] for line in errors.splitlines())
+    if process.returncode == ConfigError.exit_code and "error" in said:
+        raise ConfigError(said["error"], hint=said.get("hint"))
+    raise LibraryError(f"the doctor of {library} ended with {process.returncode}: {errors.strip()[-300:]}")
+
+
+def _repeat(answer: dict[str, str]) -> str:
+    if not answer["ok"]:
+        raise LibraryError(answer["detail"], hint=answer["hint"])
+    return answer["detail"]

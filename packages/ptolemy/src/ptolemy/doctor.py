@@ -11,8 +11,11 @@ from ptolemy._house.doctor import Check
 
 def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
-    url = config.text("series")
-    return [Check("series", str(BackendURL.parse(url)), lambda: _series(url))]
+    series, services = config.text("series"), config.text("services")
+    return [
+        Check("series", str(BackendURL.parse(series)), lambda: _series(series)),
+        Check("services", str(BackendURL.parse(services)), lambda: _services(services)),
+    ]
 
 
 def _series(url: str) -> str:
@@ -25,3 +28,14 @@ def _series(url: str) -> str:
             series.read(name, codes=[])
             found.append(f"{name} {series.versions(name)[-1].rows} rows")
     return ", ".join(found) or "empty: collect something with ptolemy collect run SOURCE_URL"
+
+
+def _services(url: str) -> str:
+    """Ask for the state of every component and tell how many there are of each."""
+    from collections import Counter
+
+    from ptolemy.services import open_services
+
+    with open_services(url) as services:
+        words = Counter(state.state for state in services.states())
+    return ", ".join(f"{count} {word}" for word, count in sorted(words.items())) or "nothing runs"

@@ -4,13 +4,15 @@
 
     PtolemyError               1
     ├── DamagedSeries          1   a file of the series store is not what was written
+    ├── NotReady               1   a component cannot be started, or is not ready in time
     ├── BadInput               2
     │   ├── BadData                a row of a source breaks the catalogue's rules
     │   ├── BadParam               a parameter of a call cannot be used
     │   │   └── UnknownColumn      the interface has no such column
     │   └── UnknownInterface       the catalogue has no such interface; also AttributeError
     ├── NotFound               3
-    │   └── NothingCollected       the series store holds no row of this data set
+    │   ├── NothingCollected       the series store holds no row of this data set
+    │   └── UnknownComponent       no component or group has this name
     ├── NotAllowed             4
     │   ├── BadToken               the service does not know this token
     │   ├── NoPermission           the token may not read this interface
@@ -21,7 +23,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ptolemy._house.errors import (
     BackendUnavailable,
@@ -36,6 +39,9 @@ from ptolemy._house.errors import (
 )
 from ptolemy._house.errors import LibraryError as PtolemyError
 
+if TYPE_CHECKING:
+    from ptolemy.services.port import State
+
 __all__ = [
     "BackendUnavailable",
     "BadData",
@@ -49,12 +55,14 @@ __all__ = [
     "NoPermission",
     "NotAllowed",
     "NotFound",
+    "NotReady",
     "NothingCollected",
     "PtolemyError",
     "RateLimited",
     "SeriesLocked",
     "UnknownBackend",
     "UnknownColumn",
+    "UnknownComponent",
     "UnknownInterface",
     "nearest",
 ]
@@ -154,3 +162,34 @@ class RateLimited(NotAllowed):
             f"this token has {rate} calls a minute, and they are used up", hint=f"try again in {retry_after:.1f} s"
         )
         self.rate, self.retry_after = rate, retry_after
+
+
+class UnknownComponent(NotFound):
+    """No component or group of ``jiyuan.toml`` has this name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        known = list(known)
+        super().__init__(
+            f"no component or group is called {name!r}",
+            hint=nearest(name, known) or f"known: {', '.join(known) or 'none'}",
+        )
+        self.name = name
+
+
+class NotReady(PtolemyError):
+    """A component cannot be started, or is not ready in time; the others run.
+
+    Parameters
+    ----------
+    states
+        Those that are not ready.
+    """
+
+    def __init__(self, states: Sequence[State]) -> None:
+        told = "; ".join(f"{s.component} {s.reason or 'is not ready'}{_last(s)}" for s in states)
+        super().__init__(told, hint=f"ptolemy logs {states[0].component}" if states else None)
+        self.states = tuple(states)
+
+
+def _last(state: State) -> str:
+    return f" ({state.last_lines[-1].strip()[:200]})" if state.last_lines else ""

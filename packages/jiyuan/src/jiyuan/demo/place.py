@@ -84,6 +84,8 @@ class Place:
         sections: dict[str, list[str]] = {}
         for name, value in self.environment().items():
             library, _, key = name.lower().partition("_")
+            # Relative to the file, so that the folder can be moved.
+            value = value.replace(f"//{self.out}/", "").replace(f"{self.out}/", "")
             sections.setdefault(library, []).append(f"{key} = '{value}'")
         return MARK + "".join(f"\n[{library}]\n" + "\n".join(lines) + "\n" for library, lines in sections.items())
 

@@ -4,6 +4,7 @@ They hold for our adapters and for yours.
 """
 
 from ptolemy.testing.series import SeriesContract
+from ptolemy.testing.services import ServicesContract
 from ptolemy.testing.sources import SourceContract
 
-__all__ = ["SeriesContract", "SourceContract"]
+__all__ = ["SeriesContract", "ServicesContract", "SourceContract"]

@@ -1,13 +1,14 @@
-"""The options of the fault suites, the figures that they count, and the folders that they break."""
+"""The options of the fault suites, and the figures that they count, also those of other processes (pytest-xdist)."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.faults import figures
-from tests.faults.figures import Faults
+from tests.faults.figures import Faults, Figure
 
 _FAULTS = pytest.StashKey[Faults]()
 
@@ -19,8 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Pytest meets this file too late for its options when it is not asked for tests/faults by name.
-    config.stash[_FAULTS] = Faults(config.getoption("--fault-share", default=0.05))
+    config.stash[_FAULTS] = Faults(config.getoption("--fault-share"))
 
 
 @pytest.fixture
@@ -38,9 +38,19 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(f"    {harm}")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    counted = node.config.stash[_FAULTS].figures
+    for facts, harms in getattr(node, "workeroutput", {}).get("faults", ()):  # a worker that crashed told nothing
+        figure = counted[facts["id"]] = Figure(**facts)
+        figure.harms = harms
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    path = session.config.getoption("--fault-figures", default=None)
+    counted = session.config.stash[_FAULTS].figures.values()
+    if hasattr(session.config, "workeroutput"):  # the process that started this one counts
+        session.config.workeroutput["faults"] = [(asdict(f), f.harms) for f in counted]
+        return
+    path = session.config.getoption("--fault-figures")
     if path is not None:
-        figures.write(
-            session.config.stash[_FAULTS].figures.values(), path, keep=session.config.getoption("--fault-keep")
-        )
+        figures.write(counted, path, keep=session.config.getoption("--fault-keep"))
