@@ -14,7 +14,7 @@ from ptolemy.cli._frames import end_option, series_option, start_option
 collect = Group("collect", help="Read sources into the series store.")
 _dataset = click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Data set; may be repeated.")
 _codes = click.option("--code", "codes", multiple=True, metavar="CODE", help="Security; may be repeated.")
-_COLUMNS = ["dataset", "rows", "written", "quarantined", "version", "first", "last"]
+_COLUMNS = ["dataset", "rows", "written", "version", "first", "last"]
 
 
 @collect.command(epilog="Example: ptolemy collect run 'csv:bars.csv?mapping=bars.toml'")
