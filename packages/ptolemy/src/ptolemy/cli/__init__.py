@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "quality": "ptolemy.cli.quality:quality",
     "query": "ptolemy.cli.query:query",
     "restart": "ptolemy.cli.services:restart",
+    "sample": "ptolemy.cli.sample:sample",
     "serve": "ptolemy.cli.serve:serve",
     "token": "ptolemy.cli.token:token",
     "sql": "ptolemy.cli.sql:sql",
