@@ -249,8 +249,9 @@ def test_config_shows_the_store_and_where_it_was_named(ptolemy: Run, monkeypatch
     }  # fmt: skip
 
 
-#: One prints a script; the other two need a server to be stopped and tokens to be named: test_serve, test_token.
-ELSEWHERE = ("completion", "serve", "token")
+#: One prints a script; the others need a server to be stopped, tokens to be named or a centre: test_serve, test_token,
+#: test_services_cli, test_web.
+ELSEWHERE = ("completion", "serve", "token", "up", "down", "restart", "status", "ps", "logs", "web")
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:

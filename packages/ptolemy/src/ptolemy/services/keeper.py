@@ -189,9 +189,6 @@ class Keeper:
         if verb == "states":
             await send({"states": self._states()})
             return
-        if verb == "watch":
-            await self._tell(send)
-            return
         async with self._acting:  # one command after the other
             if "components" in request:
                 self._configure([_component(c) for c in request["components"]])
@@ -269,19 +266,6 @@ class Keeper:
             task.cancel()
             while not queue.empty():
                 await send({"said": asdict(queue.get_nowait())})
-
-    async def _tell(self, send: _Send) -> None:
-        queue: asyncio.Queue[State] = asyncio.Queue()
-        self._watchers.add(queue)
-        try:
-            await send({"states": self._states()})
-            while True:
-                try:
-                    await send({"said": asdict(await asyncio.wait_for(queue.get(), _SAMPLE))})
-                except TimeoutError:
-                    await send({"states": self._states()})
-        finally:
-            self._watchers.discard(queue)
 
     async def _sample(self) -> None:
         while True:

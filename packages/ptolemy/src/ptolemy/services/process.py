@@ -44,7 +44,7 @@ class ProcessServices:
     @classmethod
     def from_url(cls, url: BackendURL) -> Self:
         """Open the folder that `url` names; by default one for each project, in the home folder."""
-        return cls(url.file_path(_default_folder()))
+        return cls(url.file_path(default_folder()))
 
     def configure(self, components: Sequence[Component]) -> None:
         self._components = list(components)
@@ -74,15 +74,6 @@ class ProcessServices:
                 known[component.name] = _stopped(component)
         order = [c.name for c in self._components]
         return [known[n] for n in [*order, *(n for n in known if n not in order)]]
-
-    def watch(self, timeout: float = 10.0) -> Iterator[State]:
-        """Give each state as it comes, and all of them every two seconds; ends when the keeper ends."""
-        try:
-            with self._asked({"do": "watch"}, timeout) as answers:
-                for answer in answers:
-                    yield from (_state(s) for s in answer.get("states", [answer.get("said")]))
-        except OSError:
-            return
 
     def log(self, name: str, offset: int = -1, size: int = 65536) -> LogPart:
         component = next((c for c in self._components if c.name == name), None)
@@ -190,7 +181,8 @@ class ProcessServices:
         return states
 
 
-def _default_folder() -> Path:
+def default_folder() -> Path:
+    """Return the folder of the project in whose folder the command runs, in the home folder."""
     from hashlib import sha256
 
     project = project_file()
