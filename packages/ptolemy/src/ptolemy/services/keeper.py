@@ -44,8 +44,8 @@ _Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Keeper:
     """The programs of one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, umask: int) -> None:
+        self.folder, self.umask = folder, umask
         self.mark = mark_of(folder)
         self.record = Record.read(folder)
         self.programs: dict[str, Program] = {}
@@ -298,7 +298,7 @@ class Keeper:
 
 def main(folder: Path) -> int:
     """Keep the programs of `folder`; return at once if another keeper does."""
-    os.umask(0o077)
+    umask = os.umask(0o077)  # what the programs write is as whoever started this wants it
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # The kernel lets go of it however this process ends.
@@ -307,7 +307,7 @@ def main(folder: Path) -> int:
         return 0
     write_durably(folder / "keeper.pid", f"{os.getpid()}\n".encode())
     with listen(folder) as listening:
-        asyncio.run(Keeper(folder).run(listening))
+        asyncio.run(Keeper(folder, umask).run(listening))
     return 0
 
 

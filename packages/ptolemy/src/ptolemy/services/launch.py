@@ -42,6 +42,7 @@ def launch(folder: Path, name: str) -> NoReturn:
     environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     command = facts["command"]
     try:
+        os.umask(facts["umask"])
         os.chdir(facts["cwd"])
         os.execvpe(command[0], command, environ)
     except OSError as exc:

@@ -107,6 +107,12 @@ def kill_rest(session: int) -> None:
             send(pid, signal.SIGKILL)
 
 
+def umask() -> int:
+    """Return what this process takes from the mode of a file that it makes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
+
+
 def _own() -> list[int]:
     user = os.getuid()
     found = []

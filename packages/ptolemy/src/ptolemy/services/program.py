@@ -136,7 +136,7 @@ class Program:
                 self._child = subprocess.Popen(
                     _found(component, environ["PATH"]),
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=component.cwd, env=environ,
-                    start_new_session=True,
+                    start_new_session=True, umask=self.keeper.umask,
                 )  # fmt: skip
             finally:
                 os.close(log)

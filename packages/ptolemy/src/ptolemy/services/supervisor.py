@@ -207,6 +207,7 @@ class SupervisorServices:
             ):
                 return "starting", ""
             write_durably(passed, key)
+            passed.chmod(0o600)
         fresh = component.fresh
         if fresh is None:
             return "running", ""
@@ -334,6 +335,7 @@ class SupervisorServices:
         folder = self.folder
         for component in self._components:
             facts = {**asdict(component), "cwd": str(component.cwd), "digest": component.digest()}
+            facts["umask"] = processes.umask()
             facts["mark"] = f"{self.mark}/{component.name}/{facts['digest']}"
             path = folder / "components" / f"{component.name}.json"
             write_durably(path, json.dumps(facts).encode())
