@@ -270,14 +270,12 @@ def test_the_page_can_be_read_and_used_without_its_script(browser: Any, centre: 
 
 def test_a_token_closes_the_page_and_opens_it_to_who_has_it(browser: Any, centre: Centre, tmp_path: Path):
     with own_page(centre, tmp_path) as (url, env):
-        made = subprocess.run([PTOLEMY, "token", "create", "desk"], env=env, capture_output=True, text=True, check=True)
-        narrow = subprocess.run(
-            [PTOLEMY, "token", "create", "small", "--scope", "daily"],
-            env=env,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+
+        def create(*words: str) -> str:
+            command = [PTOLEMY, "token", "create", *words]
+            return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.strip()
+
+        made, narrow = create("desk"), create("small", "--scope", "daily")
         page = browser.new_context(locale="en-GB").new_page()
         page.goto(url)
         assert page.url.endswith("/web/login")

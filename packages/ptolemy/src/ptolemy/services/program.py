@@ -21,7 +21,7 @@ from ptolemy.services.record import Entry
 if TYPE_CHECKING:
     from ptolemy.services.keeper import Keeper
 
-_SETTLED = 10.0  # seconds that a program must have been ready for its failures to be forgotten
+_SETTLED = 1.0  # seconds that a program must have been ready for its failures to be forgotten
 _LINES = 20
 
 
