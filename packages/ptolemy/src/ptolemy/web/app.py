@@ -146,11 +146,9 @@ class _Web:
             session = self.page.sessions.get(request.cookies.get(COOKIE, ""))
             new = None if session else self.page.sessions.begin()
             if session is None and new is None:
-                return (
-                    RedirectResponse("/web/login", 303)
-                    if request.method == "GET"
-                    else PlainTextResponse("sign in", 401)
-                )
+                if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+                    return RedirectResponse("/web/login", 303)
+                return PlainTextResponse("sign in", 401)
             known = session or new
             assert known is not None
             if request.method == "POST":
