@@ -151,5 +151,6 @@ def drawing(bars: Sequence[Candle], width: int = 960, height: int = 360) -> dict
              "kind": "rise" if bar.close >= bar.open else "fall", "bar": bar}
         )  # fmt: skip
     lines = [{"y": y(low + span * i / 4), "price": low + span * i / 4} for i in range(5)]
-    ends = [{"x": drawn[i]["x"], "text": bars[i].time} for i in {0, len(bars) // 2, len(bars) - 1}]
+    places = {0: "start", len(bars) // 2: "middle", len(bars) - 1: "end"}
+    ends = [{"x": drawn[i]["x"], "text": bars[i].time, "anchor": anchor} for i, anchor in places.items()]
     return {"candles": drawn, "lines": lines, "ends": ends, "width": width, "height": height, "left": left}
