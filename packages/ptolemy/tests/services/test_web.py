@@ -354,3 +354,15 @@ def test_it_listens_on_loopback_alone_and_ends_with_a_signal(tmp_path: Path):
         assert listening == ["0100007F"]
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+
+
+def test_an_action_goes_by_the_definition_of_its_moment(tmp_path: Path):
+    known = [Component("one", ("sleep", "1000"), cwd=tmp_path)]
+    with open_services(f"process://{tmp_path}/kept") as services:
+        board = Board(services, list(known), lambda: list(known))
+        known[0] = Component("one", ("sleep", "2000"), cwd=tmp_path)
+
+        board.act("up", "one")
+
+        assert services.states()[0].command == "sleep 2000"
+        services.down()

@@ -134,6 +134,8 @@ class ProcessServices:
             keeper = subprocess.Popen(
                 [sys.executable, "-m", "ptolemy.services.keeper", str(self.folder.absolute())],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
+                # A keeper that a component starts is no part of that component.
+                env={k: v for k, v in os.environ.items() if k != processes.MARK},
             )  # fmt: skip
         finally:
             os.close(log)
@@ -172,8 +174,9 @@ class ProcessServices:
         marked = {text.rpartition("/")[0]: p for text, p in processes.marked(mark_of(self.folder)).items()}
         states = []
         for name, entry in sorted(Record.read(self.folder).entries.items()):
-            process = marked.get(name) or (processes.look(entry.pid) if entry.pid else None)
-            if process and (name in marked or process.started == entry.started):
+            recorded = processes.look(entry.pid) if entry.pid else None
+            process = recorded if recorded and recorded.started == entry.started else marked.get(name)
+            if process:
                 states.append(State(name, "unkept", entry.at, entry.restarts, process.pid, reason="run: ptolemy up"))
             elif entry.wanted:
                 why = "ended after its keeper; run: ptolemy up"

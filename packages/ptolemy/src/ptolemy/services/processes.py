@@ -73,7 +73,10 @@ def marked(mark: str, *, by_group: bool = False) -> dict[str, Process]:
             _, there, rest = environ.partition(begin)
             # Each program leads a session of its own; what it starts bears the mark too, but does not lead.
             if there and (process := look(pid)) and (process.group if by_group else process.session) == pid:
-                found[rest.partition(b"\0")[0].decode(errors="replace")] = process
+                text = rest.partition(b"\0")[0].decode(errors="replace")
+                # A daemon that the program started leads too, and began later.
+                if text not in found or process.started < found[text].started:
+                    found[text] = process
     return found
 
 

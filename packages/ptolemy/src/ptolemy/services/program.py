@@ -286,6 +286,7 @@ class Program:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._turn.wait(), 1.0 if killed else max(left, 0.001))
         entry.code, entry.pid, entry.ready = self._reap(), None, False
+        self.again = False
         self._to("stopped", reason)
 
     def _reap(self) -> int | None:

@@ -307,9 +307,8 @@ class _Web:
         return JSONResponse({"healthy": True})
 
     async def _do(self, who: str, verb: str, name: str) -> None:
-        services = self.page.board.services
         try:
-            await asyncio.to_thread(getattr(services, verb), [name])
+            await asyncio.to_thread(self.page.board.act, verb, name)
             result = "done"
         except (PtolemyError, OSError) as exc:
             result = f"failed: {exc}"

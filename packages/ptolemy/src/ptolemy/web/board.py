@@ -28,10 +28,15 @@ class Board:
         What keeps the components; `feeds`, where it has that, gives a question for each node.
     components
         What `services` is configured with.
+    again
+        Reads the components anew: an action goes by what their definition says then.
     """
 
-    def __init__(self, services: Services, components: list[Component]) -> None:
+    def __init__(
+        self, services: Services, components: list[Component], again: Callable[[], list[Component]] | None = None
+    ) -> None:
         self.services, self.components = services, components
+        self._again = again or (lambda: components)
         self.version = 0  #: Grows with every change.
         services.configure(components)
         questions: dict[str, Callable[[], list[State]]] = getattr(services, "feeds", lambda: {"": services.states})()
@@ -49,6 +54,12 @@ class Board:
     def close(self) -> None:
         """Stop asking."""
         self._over.set()
+
+    def act(self, verb: str, name: str) -> None:
+        """Start (``up``), stop (``down``) or restart a component by its definition of this moment."""
+        self.components = self._again()
+        self.services.configure(self.components)
+        getattr(self.services, verb)([name])
 
     def states(self) -> list[State]:
         """Return what is known now, without asking anybody."""

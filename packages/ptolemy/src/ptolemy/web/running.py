@@ -7,10 +7,13 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptolemy._house.config import home, load_config
 from ptolemy.errors import BadInput, Conflict, MissingExtra, NotFound
+
+if TYPE_CHECKING:
+    from ptolemy.services import Component
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,16 @@ def opened(watching: Watching) -> Any:
     from ptolemy.web.board import Board
     from ptolemy.web.sessions import Sessions
 
-    try:
-        components = read_components(find_definition())
-    except NotFound:  # a page of data sets and tokens alone is one too
-        components = []
+    def components() -> list[Component]:
+        try:
+            return read_components(find_definition())
+        except NotFound:  # a page of data sets and tokens alone is one too
+            return []
+
     folder = home() / "web"
     tokens = open_tokens()
     with open_services(watching.services) as services:
-        board = Board(services, components)
+        board = Board(services, components(), components)
         alerts = Alerts(folder, board.states, watching.webhook, watching.grace)
         loopback = Serving(host=watching.host).loopback
         page = Page(
