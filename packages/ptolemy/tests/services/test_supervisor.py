@@ -21,6 +21,7 @@ pytest.importorskip("supervisor", reason="scripts/install servers")
 from ptolemy.errors import BackendUnavailable, ConfigError, NotFound
 from ptolemy.services import Component, open_services
 from ptolemy.services.nodes import read_nodes
+from ptolemy.services.processes import look
 from ptolemy.services.rpc import Rpc
 from ptolemy.services.supervisor import SupervisorServices
 from ptolemy.testing.services import nobody_left, until
@@ -71,8 +72,8 @@ def test_a_killed_supervisord_leads_to_no_program_that_runs_twice(services: Supe
 
     services.up()
 
-    running = [pid for pid in (tmp_path / "pids").read_text().split() if Path(f"/proc/{pid}/stat").exists()]
-    assert [int(pid) for pid in running] == [services.states()[0].pid]
+    running = [pid for pid in map(int, (tmp_path / "pids").read_text().split()) if look(pid)]
+    assert running == [services.states()[0].pid]
 
 
 def test_the_listener_writes_each_change_of_state_down(services: SupervisorServices, tmp_path: Path):
