@@ -65,7 +65,7 @@ BACKENDS = (
     Backend("mongodb", ("exia",), "pymongo"),
     Backend("mysql", ("kyrios",), "pymysql"),
     Backend("postgresql", ("exia",), "psycopg2"),
-    Backend("ray", ("kyrios",), "ray"),
+    Backend("ray", ("exia", "kyrios"), "ray"),
     Backend("redis", ("kyrios",), "redis"),
     Backend("supervisor", ("ptolemy",), "supervisor"),
     Backend("tushare", ("ptolemy",), "tushare", "tushare://TOKEN@api.tushare.pro"),

@@ -12,7 +12,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from kyrios.engine import Job
 from kyrios.execution import Execution
 from kyrios.graph import ordered
 from kyrios.history import Head
+from kyrios.state import State
 
 _ROUNDS = 7
 _LAYERS, _WIDTH = 20, 50
@@ -84,7 +85,7 @@ def _figure(
     }
 
 
-def _no_order(task: Task) -> str:
+def _no_order(tasks: Sequence[Task], ended: Mapping[str, State] | None) -> str:
     return ""
 
 

@@ -17,10 +17,11 @@ AIRFLOW = ROOT / ".venv-airflow"
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a flow needs to run: variables for its tasks and values of its parameters."""
+    """What a flow needs to run: variables, values of its parameters, and what makes it ready to run once more."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
+    again: Callable[[], None] = lambda: None
 
 
 def _nothing(home: Path) -> Prepared:
@@ -33,11 +34,17 @@ def _momentum(home: Path) -> Prepared:
     return Prepared(prepare(home, ROOT / "examples"))
 
 
+def _retry(home: Path) -> Prepared:
+    home.mkdir(parents=True)
+    return Prepared(params={"mark": str(home)}, again=(home / "shaky-was-here").unlink)
+
+
 #: Name of a folder in examples/flows to what must be there before it runs, put below the given empty folder.
 #: A flow that needs data or packages gets its line here; one without a line needs nothing.
 PREPARATIONS: dict[str, Callable[[Path], Prepared]] = {
     "hello": _nothing,
     "momentum": _momentum,
+    "retry": _retry,
 }
 
 
@@ -65,7 +72,7 @@ class Airflow:
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
 
 

@@ -14,11 +14,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.services.places import CACHE, CONSUL, VENV, find
+from tests.services.places import CACHE, CONSUL, MLFLOW, VENV, find
 from tests.services.table import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+MLFLOW_REQUIREMENTS = Path(__file__).with_name("mlflow.txt")
 TESTED_ON = "bookworm"
 
 #: Consul left Debian after bullseye. What is unpacked is this file and no other.
@@ -48,7 +49,7 @@ def install() -> int:
     code = 0
     if (release := _release()) != TESTED_ON:
         say(f"note: tested on Debian {TESTED_ON} only, and this is {release or 'not Debian'}; what it lacks is named")
-    for part in (pypi, consul, debian):
+    for part in (pypi, mlflow, consul, debian):
         try:
             part()
         except InstallFailed as exc:
@@ -116,17 +117,26 @@ def consul() -> None:
 
 def pypi() -> None:
     """Make an environment of its own for the stand-ins, exactly those that `requirements.txt` pins by hash."""
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + f"{sys.version} {VENV}".encode()).hexdigest()
-    stamp = VENV / "requirements.sha256"
+    _environment("pypi: the stand-ins", VENV, REQUIREMENTS)
+
+
+def mlflow() -> None:
+    """Make an environment of its own for MLflow, whose hundred packages the stand-ins need not agree with."""
+    _environment("mlflow", MLFLOW, MLFLOW_REQUIREMENTS)
+
+
+def _environment(what: str, folder: Path, requirements: Path) -> None:
+    wanted = hashlib.sha256(requirements.read_bytes() + f"{sys.version} {folder}".encode()).hexdigest()
+    stamp = folder / "requirements.sha256"
     if stamp.exists() and stamp.read_text() == wanted:
-        say("pypi: nothing to do")
+        say(f"{what}: nothing to do")
         return
     uv = str(ROOT / "scripts" / "uv")
-    say("pypi: installing the stand-ins into .cache/services/venv")
-    shutil.rmtree(VENV, ignore_errors=True)
-    _run("pypi", [uv, "venv", "--quiet", "--no-project", "--python", sys.executable, VENV])
+    say(f"{what}: installing into {folder.relative_to(ROOT)}")
+    shutil.rmtree(folder, ignore_errors=True)
+    _run(what, [uv, "venv", "--quiet", "--no-project", "--python", sys.executable, folder])
     exact = ["--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    _run("pypi", [uv, "pip", "install", "--quiet", "--python", VENV / "bin/python", *exact, "-r", REQUIREMENTS])
+    _run(what, [uv, "pip", "install", "--quiet", "--python", folder / "bin/python", *exact, "-r", requirements])
     stamp.write_text(wanted)
 
 

@@ -13,6 +13,7 @@ from tests.services.table import Service
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "services"
 VENV = CACHE / "venv"
+MLFLOW = CACHE / "mlflow"
 CONSUL = CACHE / "consul"
 
 
@@ -40,6 +41,7 @@ def folders() -> list[Path]:
         *VENV.glob("lib/python3*/site-packages/noida_db"),
         *VENV.glob("lib/python3*/site-packages/osmem_server/bin"),
         VENV / "bin",
+        MLFLOW / "bin",
         CONSUL / "usr/bin",
         *path,
         Path("/usr/sbin"),
@@ -67,7 +69,8 @@ def locate(row: Service) -> Path:
 def version(row: Service) -> str:
     """Return the installed version, such as ``15.18``; ``?`` where it does not say."""
     if row.source == "pypi":
-        folder = next(iter(VENV.glob(f"lib/python3*/site-packages/{row.package.replace('-', '_')}-*.dist-info")), None)
+        where = f"lib/python3*/site-packages/{row.package.replace('-', '_')}-*.dist-info"
+        folder = next((found for venv in (VENV, MLFLOW) for found in venv.glob(where)), None)
         return folder.name.removesuffix(".dist-info").rpartition("-")[2] if folder else "?"
     argv = [str(locate(row)), *row.version] if row.version else ["dpkg-query", "-W", "-f", "${Version}", row.package]
     try:

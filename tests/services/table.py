@@ -93,6 +93,7 @@ SERVICES: tuple[Service, ...] = (
         ("EXIA_TEST_MONGODB_URL",),
         stand_in_for="MongoDB",
     ),
+    Service("mlflow", "mlflow", "mlflow", "pypi", "mlflow", ("EXIA_TEST_MLFLOW_URL",)),
     Service(
         "noida",
         "elasticsearch",

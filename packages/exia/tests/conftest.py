@@ -8,7 +8,20 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-_SETTINGS = ("RUNS", "OBJECTS", "BLOBS", "PARAMS", "SIGNING_KEY", "TRUSTED_KEYS", "UNPICKLE")
+_SETTINGS = (
+    "RUNS",
+    "ARTIFACTS",
+    "MIRROR",
+    "HEARTBEAT",
+    "OBJECTS",
+    "BLOBS",
+    "PARAMS",
+    "MONITOR",
+    "MONITOR_HIDE",
+    "SIGNING_KEY",
+    "TRUSTED_KEYS",
+    "UNPICKLE",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +33,8 @@ def exia_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("EXIA_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     yield tmp_path / "home"
+    if "exia.runs.journal" in sys.modules:
+        sys.modules["exia.runs.journal"].close_journals()
     if "exia.models" in sys.modules:
         sys.modules["exia.models"].close()
 
@@ -38,6 +53,12 @@ def minio_url(tmp_path: Path) -> str:
     pytest.importorskip("minio", reason="pip install 'jiyuan-exia[minio]' to run this")
     parts = urlsplit(server_url("minio"))
     return urlunsplit(parts._replace(path=f"{parts.path}/{tmp_path.name}-{os.getpid()}"))
+
+
+@pytest.fixture
+def mlflow_url(tmp_path: Path) -> str:
+    """An experiment of the test's own."""
+    return urlunsplit(urlsplit(server_url("mlflow"))._replace(path=f"/{tmp_path.name}-{os.getpid()}"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -63,6 +64,35 @@ def test_what_was_written_is_there_when_the_store_is_opened_again(tmp_path):
 
     assert second.get("r1").metrics == {"ic": 0.5}
     second.close()
+
+
+_OLDER = """
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, status TEXT NOT NULL, started TEXT NOT NULL, ended TEXT,
+    params TEXT NOT NULL, tags TEXT NOT NULL, host TEXT NOT NULL, "commit" TEXT, error TEXT, traceback TEXT
+) WITHOUT ROWID;
+CREATE TABLE metrics (
+    run_id TEXT NOT NULL, seq INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, step INTEGER NOT NULL,
+    time TEXT NOT NULL, PRIMARY KEY (run_id, seq)
+) WITHOUT ROWID;
+INSERT INTO runs VALUES ('r1', 'old', 'finished', 't0', 't1', '{"a": 1}', '{"desk": "alpha"}', 'h', 'c', NULL, NULL);
+INSERT INTO metrics VALUES ('r1', 0, 'ic', 0.5, 0, 't0'), ('r1', 1, 'ic', 0.25, 1, 't0');
+"""
+
+
+def test_a_store_of_an_older_exia_is_brought_up_to_date(tmp_path):
+    older = sqlite3.connect(tmp_path / "old.db")
+    older.executescript(_OLDER)
+    older.close()
+
+    store = open_runs(f"sqlite:///{tmp_path / 'old.db'}")
+
+    run = store.get("r1")
+    assert (run.params, run.tags, run.metrics, run.commit) == ({"a": 1}, {"desk": "alpha"}, {"ic": 0.25}, "c")
+    store.start(record("r2"))
+    store.log("r1", points(0.75, first=2), heartbeat="t2")
+    assert store.get("r1").metrics == {"ic": 0.75}
+    store.close()
 
 
 def test_two_stores_may_write_to_one_file(tmp_path):

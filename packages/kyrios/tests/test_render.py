@@ -168,6 +168,23 @@ def test_a_dag_takes_retries_timeouts_schedule_and_edges_from_the_flow():
         assert line in text
 
 
+def test_fused_units_are_one_task_of_a_dag(sums, tmp_path):
+    sums.replace("flow.yaml", "fuse: none", "fuse: {middle: [double, again]}")
+
+    (file,) = kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+
+    for line in (
+        'task_id="middle"',
+        "--unit middle --digest",
+        'doc="2 units: again, double"',
+        "numbers >> middle",
+        "middle >> both",
+    ):
+        assert line in file.text
+    assert "--unit double" not in file.text
+    assert file.text.count('trigger_rule="all_done"') == 2
+
+
 def test_the_command_that_tasks_call_and_where_they_find_the_flow_can_be_set(sums, tmp_path, monkeypatch):
     monkeypatch.setenv("KYRIOS_COMMAND", "/opt/units/bin/kyrios")
     monkeypatch.setenv("KYRIOS_DATA", "file:data")
@@ -179,6 +196,15 @@ def test_the_command_that_tasks_call_and_where_they_find_the_flow_can_be_set(sum
     assert f'"KYRIOS_DATA": "file://{tmp_path}/data"' in file.text
     assert '"first": 9' in file.text
     assert flow.digest in file.text
+
+
+def test_a_parameter_keeps_its_type_in_the_file(sums, tmp_path):
+    sums.replace("flow.yaml", "{first: 1}", "{first: 1, rate: 2.0}")
+
+    (file,) = kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+
+    assert '"rate": 2.0,' in file.text
+    assert '"first": 1,' in file.text
 
 
 def test_a_password_is_never_written_into_a_file(sums, tmp_path, monkeypatch):
@@ -291,6 +317,72 @@ def test_every_flow_of_a_folder_is_rendered_and_a_broken_one_blocks_no_other(flo
     assert render.check(out) == []
 
 
-def test_two_flows_of_one_name_in_a_folder_are_a_conflict(flow_folder):
+def test_two_flows_of_one_name_in_a_folder_are_a_conflict(flow_folder, tmp_path):
+    folders = [flow_folder("a").folder, flow_folder("b").folder]
+
     with pytest.raises(kyrios.Conflict, match=r"both give sums\.py"):
-        render.planned_all([kyrios.load_flow(flow_folder("a")), kyrios.load_flow(flow_folder("b"))], "airflow")
+        render.planned_in(folders, "airflow", out=tmp_path / "dags")
+
+
+class Reader:
+    """Loads flows and notes which."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def __call__(self, folder: Path) -> kyrios.Flow:
+        self.read.append(folder.name)
+        return kyrios.load_flow(folder)
+
+
+def rendered(folders: list[Path], out: Path, **options: str) -> list[str]:
+    """Render `folders` and return the names of those that were read for it."""
+    reader = Reader()
+    render.write(render.planned_in(folders, "airflow", out=out, load=reader, **options), out)
+    return reader.read
+
+
+def test_a_flow_is_not_read_again_while_nothing_that_it_was_made_from_has_changed(flow_folder, tmp_path):
+    out = tmp_path / "dags"
+    folders = [flow_folder(name) for name in ("one", "two")]
+    for folder, name in zip(folders, ("one", "two"), strict=True):
+        folder.replace("flow.yaml", "flow: sums", f"flow: {name}")
+    paths = [folder.folder for folder in folders]
+
+    assert rendered(paths, out) == ["one", "two"]
+    assert rendered(paths, out) == []
+    folders[1].replace("flow.yaml", "{first: 1}", "{first: 2}")
+    assert rendered(paths, out) == ["two"]
+    assert rendered(paths, out) == []
+    assert rendered(paths, out, command="/opt/kyrios") == ["one", "two"]
+
+
+@pytest.mark.parametrize("change", ["unit", "code", "output", "shadow", "manifest"])
+def test_a_flow_is_read_again_when_anything_that_it_was_made_from_has_changed(sums, tmp_path, change):
+    out = tmp_path / "dags"
+    assert rendered([sums.folder], out) == ["sums"]
+    if change == "unit":
+        sums.replace("units/both.yaml", '"both"', '"Both of them"')
+    elif change == "code":
+        sums.replace("units.py", "def both(left, right):", "def both(left,  right):")
+    elif change == "output":
+        (out / "sums.py").unlink()
+    elif change == "shadow":  # a folder of code in the place of an installed module counts as a change too
+        sums.replace("units/both.yaml", "units:both", "helpers:both")
+        assert rendered([sums.folder], out) == ["sums"]
+        sums.write("helpers.py", sums.code_text())
+    else:
+        text = (out / ".kyrios.json").read_text().replace('"made_by": "', '"made_by": "0')
+        (out / ".kyrios.json").write_text(text)
+
+    assert rendered([sums.folder], out) == ["sums"]
+    assert render.check(out) == []
+
+
+def test_check_sees_a_mistake_in_code_that_was_rendered_before(sums, tmp_path):
+    kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+    sums.replace("units.py", "def both(", "def bath(")
+
+    (finding,) = render.check(tmp_path / "dags")
+
+    assert finding.kind == "orphaned"

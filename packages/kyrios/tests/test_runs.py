@@ -427,3 +427,20 @@ def test_two_flows_may_call_their_module_by_the_same_name(sums, flow_folder):
 def test_a_flow_cannot_be_run_on_an_engine_that_only_takes_files(sums):
     with pytest.raises(kyrios.BadInput, match="airflow runs flows by its own scheduler"):
         kyrios.load_flow(sums).run(engine="airflow")
+
+
+def test_an_edit_within_the_same_second_and_of_the_same_size_is_what_runs(sums):
+    program = "import sys, kyrios; print(kyrios.load_flow(sys.argv[1]).run(data='memory://').table('both.sums')['n'])"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    answers = []
+    for factor in ("2", "3"):
+        code = sums.code_text().replace('numbers["n"], 2)', f'numbers["n"], {factor})')
+        sums.code(code)
+        os.utime(sums.folder / "units.py", (1_600_000_000, 1_600_000_000))
+        words = [sys.executable, "-c", program, str(sums.folder)]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        answers.append(done.stdout)
+
+    assert "4" in answers[0]
+    assert "6" in answers[1]

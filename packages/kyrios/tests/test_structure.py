@@ -311,7 +311,7 @@ def test_the_rendered_dag_runs_handlers_of_failures(flow, tmp_path):
     text = flow(FALLBACK).render("airflow", tmp_path / "dags")[0].text
 
     assert text.count('trigger_rule="all_done"') == 2
-    assert "b__0 >> b__1" in text
+    assert "[a, b__0] >> b__1" in text
 
 
 CACHED = """

@@ -145,7 +145,7 @@ def test_a_day_may_be_written_in_the_forms_that_clients_send(api: pt.Api, day: o
         ({"limit": -1}, "limit must be a whole number"),
         ({"limit": 1.5}, "limit must be a whole number"),
         ({"offset": True}, "offset must be a whole number"),
-        ({"start": "20120103"}, "no parameter is called 'start'"),
+        ({"start": "20120103"}, "daily has no parameter 'start'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(api: pt.Api, asked: dict[str, object], why: str):

@@ -254,6 +254,16 @@ def test_config_shows_the_store_and_where_it_was_named(ptolemy: Run, monkeypatch
 ELSEWHERE = ("completion", "serve", "token", "up", "down", "restart", "status", "ps", "logs", "web")
 
 
+FACTORS = """\
+title: Factors of the desk
+key: [ts_code, trade_date]
+columns:
+  - {name: ts_code, type: str, required: true}
+  - {name: trade_date, type: date, required: true}
+  - {name: momentum, type: float, unit: "1"}
+"""
+
+
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
     found: list[tuple[tuple[str, ...], click.Command]] = []
     context = click.Context(group)
@@ -275,6 +285,9 @@ def test_the_example_of_every_command_works(
     shutil.copy(stocks, tmp_path / "bars.csv")  # packed or plain is told by the content
     shutil.copy(MAPPING, tmp_path / "bars.toml")
     ptolemy("collect", "run", "csv:bars.csv?mapping=bars.toml", "--quiet")
+    (tmp_path / "factors.yaml").write_text(FACTORS)
+    if path == ("dataset", "remove"):
+        ptolemy("dataset", "add", "factors.yaml")
     if path == ("store", "import"):
         ptolemy("store", "export", "daily", "daily.parquet")
 

@@ -6,6 +6,7 @@ import re
 import struct
 import sys
 import zlib
+from pathlib import Path
 
 import zstandard
 
@@ -32,20 +33,22 @@ def members(data):
     return found
 
 
-def read(path):
-    with open(path, "rb") as file:  # noqa: PTH123 - plain Python, as the page's reader would have it
-        found = members(file.read())
+def read(path, blobs="blobs"):
+    found = members(Path(path).read_bytes())
     text = found[0][1]
     manifest = json.loads(text)
     canonical = json.dumps(manifest, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")) + "\n"
     assert canonical.encode() == text
     assert manifest["format"].startswith("1.")
     stem = f"{manifest['name'].replace('-', '_')}-{manifest['version']}"
-    chunks = [f"chunks/{c['sha256']}.{'zst' if c['encoding'] == 'zstd' else 'raw'}" for c in manifest["chunks"]]
+    packed = [c for c in manifest["chunks"] if not c.get("external")]
+    chunks = [f"chunks/{c['sha256']}.{'zst' if c['encoding'] == 'zstd' else 'raw'}" for c in packed]
     small = [f"{stem}.dist-info/{n}" for n in ("MANIFEST.json", "METADATA", "VEDA", "RECORD")]
     assert [name for name, _ in found] == small + chunks
-    unpacked = []
-    for chunk, (_, body) in zip(manifest["chunks"], found[4:], strict=True):
+    unpacked, bodies = [], dict(found)
+    for chunk in manifest["chunks"]:
+        name = f"sha256/{chunk['sha256'][:2]}/{chunk['sha256']}"
+        body = Path(blobs, name).read_bytes() if chunk.get("external") else bodies[chunks.pop(0)]
         assert hashlib.sha256(body).hexdigest() == chunk["sha256"]
         raw = zstandard.ZstdDecompressor().decompress(body) if chunk["encoding"] == "zstd" else body
         assert len(raw) == chunk["raw_size"] <= 1 << 30

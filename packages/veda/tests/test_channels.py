@@ -64,6 +64,58 @@ def test_a_release_is_promoted_from_one_channel_to_the_next(workspace, remote):
         veda.promote("pairs", "stable", from_="staging", store=remote)
 
 
+def another(workspace, name):
+    toml = workspace(folder=name) / "veda.toml"
+    toml.write_text(toml.read_text().replace('"small"', f'"{name}"', 1))
+    return veda.pack(toml.parent)
+
+
+def test_a_whole_channel_is_promoted_in_one_move(workspace, remote, reader):
+    for name in ("one", "two", "three"):
+        veda.push(another(workspace, name), remote)
+    veda.promote(["one", "two"], "staging", store=remote)
+
+    moved = veda.promote([], "stable", from_="staging", store=remote)
+
+    assert (moved.sequence, sorted(moved.releases)) == (1, ["one", "two"])
+    assert veda.pull("two", remote, channel="stable", home=reader).version == "1.0"
+    with pytest.raises(veda.NotFound, match="channel stable has no three"):
+        veda.pull("three", remote, channel="stable", home=reader)
+    with pytest.raises(veda.BadInput, match="no release is named"):
+        veda.promote([], "stable", store=remote)
+
+
+def test_one_release_that_nobody_signed_leaves_the_channel_where_it_was(workspace, remote, tmp_path):
+    veda.push(another(workspace, "one"), remote)
+    veda.push(another(workspace, "two"), remote, home=tmp_path / "stranger")
+    veda.promote("one", "stable", store=remote)
+
+    with pytest.raises(veda.Untrusted, match="whom you do not trust"):
+        veda.promote(["one", "two"], "stable", store=remote)
+
+    with veda.open_store(remote) as store:
+        channel = read_channel("stable", store, remote)
+    assert (channel.sequence, list(channel.releases)) == (1, ["one"])
+
+
+def test_a_package_is_withdrawn_from_a_channel_and_stays_where_it_was_pulled(workspace, remote, reader):
+    for name in ("one", "two"):
+        veda.push(another(workspace, name), remote)
+    veda.promote(["one", "two"], "stable", store=remote)
+    veda.pull("two", remote, channel="stable", home=reader)
+
+    moved = veda.withdraw("two", "stable", store=remote)
+
+    assert (moved.sequence, list(moved.releases)) == (2, ["one"])
+    with pytest.raises(veda.NotFound, match="channel stable has no two"):
+        veda.pull("two", remote, channel="stable", home=reader)
+    with veda.open_registry(home=reader) as registry:
+        assert [r.version for r in registry.releases("two")] == ["1.0"]
+    with pytest.raises(veda.NotFound, match="channel stable has no two"):
+        veda.withdraw("two", "stable", store=remote)
+    assert veda.withdraw("one", "stable", store=remote).releases == {}
+
+
 def test_two_who_move_a_channel_at_once_both_find_their_release_in_it(workspace, remote):
     from concurrent.futures import ThreadPoolExecutor
 

@@ -131,6 +131,9 @@ def test_people_read_the_same_in_columns(registered, run):
         ("veda push small --to file:small.vedapkg/store", 6, "file store"),
         ("veda list --registry sqlite:bad.vedapkg", 6, "not a database"),
         ("veda packs", 2, "no command 'packs'"),
+        ("veda query --since banana", 2, "since 'banana' is no date"),
+        ("veda search small --until 2026-02-30", 2, "until '2026-02-30' is no date"),
+        ("veda query --since 2026", 2, "since '2026' is no date"),
         ("veda pack --colour", 2, "--colour"),
     ],
 )  # fmt: skip
@@ -227,10 +230,11 @@ def test_every_command_explains_itself_with_an_example(path, command):
 
 #: The commands in an order in which the example of each has what it needs.
 ORDER = (
-    "init", "new", "check", "pack", "inspect", "verify", "register", "push", "pull", "list", "show", "tag", "unpack",
-    "diff", "key new", "key list", "key export", "key trust", "search", "query", "update", "history", "remote check",
-    "channel promote", "channel list", "channel show", "channel renew", "sync", "registry reindex", "remote outbox",
-    "remote deliver", "store verify", "store stats", "gc", "yank", "key revoke",
+    "init", "new", "add", "check", "pack", "inspect", "verify", "register", "push", "pull", "list", "show", "tag",
+    "browse", "unpack", "diff", "key new", "key list", "key export", "key trust", "search", "query", "update",
+    "history", "remote check", "channel promote", "channel list", "channel show", "channel renew",
+    "channel withdraw", "sync", "registry reindex",
+    "remote outbox", "remote deliver", "store verify", "store stats", "gc", "yank", "key revoke",
 )  # fmt: skip
 
 

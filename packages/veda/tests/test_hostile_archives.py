@@ -286,6 +286,13 @@ HOSTILE = {
     "chunk of other files": (swapped, "file-damaged"),
     "raw chunk of two sizes": (lambda: chunk(b"x", encoding="raw"), "chunk-layout"),
     "unknown encoding": (lambda: chunk(b"x", encoding="lzma"), "manifest-field"),
+    "reference that is no file as it is": (lambda: chunk(b"x", external=True), "manifest-field"),
+    "reference that is none": (lambda: chunk(b"x", encoding="raw", external=False), "manifest-field"),
+    "component that is none": (lambda: facts_with(components=[{"path": "x"}]), "manifest-field"),
+    "components that veda.toml does not name": (
+        lambda: facts_with(components=[{"path": "veda.toml", "kind": "doc"}]),
+        "manifest-disagrees",
+    ),
 }
 
 

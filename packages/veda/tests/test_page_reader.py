@@ -42,6 +42,18 @@ def test_a_reader_written_from_the_page_alone_reads_every_byte(workspace, reader
     }
 
 
+def test_it_finds_what_a_package_refers_to_in_the_store(workspace, reader, tmp_path):
+    root = workspace(**{"data/big.csv": "1,2\n"})
+    veda.add(root / "data/big.csv", reference=True)
+    package = veda.pack(root)
+    veda.push(package, f"file:{tmp_path}/srv")
+
+    manifest, files = reader.read(package.path, f"{tmp_path}/srv/blobs")
+
+    assert manifest["format"] == "1.1"
+    assert files["data/big.csv"] == ("0644", b"1,2\n")
+
+
 def test_it_runs_by_itself_has_60_lines_of_code_and_knows_nothing_of_veda(workspace):
     package = veda.pack(workspace())
     script = (

@@ -82,6 +82,32 @@ def test_an_index_that_is_cut_registers_each_release_once(
 
 
 @pytest.mark.minio
+def test_an_answer_that_is_cut_at_any_byte_is_no_damaged_entry(bucket: tuple[FaultProxy, str], faults: Faults):
+    import veda
+
+    proxy, url = bucket
+    figure = faults.figure("store-cut-byte", "veda", "S3 answer to a read of a version's entry cut at one byte")
+    entry = b'{"digest": "sha256:' + b"a" * 64 + b'"}'
+    with veda.open_store(url) as store:
+        store.claim("momo", "1.0", entry)
+
+    for n in range(0, 800, max(1, 800 // faults.count(800))):
+        proxy.sever()
+        proxy.fault(to_client=Line(cut=n))
+        try:
+            with veda.open_store(url) as store:
+                harm = None if store.get_claim("momo", "1.0") == entry else "another entry"
+        except (veda.BackendUnavailable, veda.NotFound):
+            harm = None
+        except veda.VedaError as exc:
+            harm = f"{type(exc).__name__}: {exc}"
+        figure.survives(harm and f"cut after {n} bytes: {harm}")
+    proxy.heal()
+
+    assert figure.lost == 0, figure.harms
+
+
+@pytest.mark.minio
 def test_a_store_that_is_cut_publishes_once_and_gives_nothing_torn(
     bucket: tuple[FaultProxy, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: Faults
 ):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from exia.recording import Run, run
     from exia.runs import RunRecord, RunStore, open_runs
+    from exia.runs.query import find_runs, get_run
 
 __all__ = [
     "Event",
@@ -48,7 +49,9 @@ __all__ = [
     "RunStore",
     "Swap",
     "async_pool",
+    "find_runs",
     "get_pool",
+    "get_run",
     "keyed_pool",
     "load",
     "open_runs",
@@ -76,6 +79,7 @@ _HOME = {
     ),
     "exia.recording": ("Run", "run"),
     "exia.runs": ("RunRecord", "RunStore", "open_runs"),
+    "exia.runs.query": ("find_runs", "get_run"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 

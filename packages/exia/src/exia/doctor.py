@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from exia._house.backends import BackendURL, open_backend
-from exia._house.config import Config
+from exia._house.config import Config, home
 from exia._house.doctor import Check
 from exia.errors import BackendUnavailable
+from exia.settings import NOWHERE
 
 
 def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
-    ports = ("runs", "objects", "blobs")
+    ports = ("runs", "objects", "blobs", "monitor")
+    mirror = config.text("mirror")
     return [
         *(Check(port, _shown(config, port), _ping(port, config.text(port))) for port in ports),
+        Check("artifacts", _shown(config, "artifacts"), _artifacts),
+        *([Check("mirror", _shown(config, "mirror"), _ping("mirror", mirror))] if mirror != NOWHERE else []),
+        Check("log", str(home() / "log"), _waiting),
         Check("params", _shown(config, "params"), lambda: _params(config.text("params"))),
         Check("loaders", "exia.loaders", _loaders),
     ]
@@ -34,6 +39,26 @@ def _ping(port: str, url: str) -> Callable[[], str]:
             store.close()
 
     return ask
+
+
+def _artifacts() -> str:
+    from exia.runs.places import open_artifacts
+
+    store = open_artifacts()
+    try:
+        return store.ping()
+    finally:
+        store.close()
+
+
+def _waiting() -> str:
+    from exia.runs.backlog import backlogs
+
+    waiting = [found for found in backlogs() if not found.alive]
+    if waiting:
+        size, places = sum(found.size for found in waiting), ", ".join(sorted({found.place for found in waiting}))
+        raise BackendUnavailable(f"{size} bytes of runs wait for {places}", hint="exia runs ship")
+    return "nothing waits to be delivered"
 
 
 def _params(url: str) -> str:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
-from collections import defaultdict
+import time
+import weakref
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from numbers import Real
+from numbers import Integral, Real
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from exia import facts, pulse
+from exia._house.config import load_config
 from exia._house.ids import uuid7
-from exia.errors import BadInput, RunClosed
-from exia.metrics_writer import MetricsWriter
+from exia.captured import Captured
+from exia.errors import BadInput, ExiaError, RunClosed
 from exia.pooling.waiting import seconds
-from exia.runs import RunRecord, RunStore, Status, open_runs
-from exia.runs.port import checked_key, checked_run_name, checked_status
+from exia.runs import Kind, RunRecord, RunStore, Status, Values, entries, places
+from exia.runs.journal import Journal, journal_for
+from exia.runs.port import checked_end, checked_key, checked_run_name
+from exia.settings import SETTINGS
+
+_log = logging.getLogger("exia.runs")
+_STEPS = range(-(2**63), 2**63)
 
 
 def run(
@@ -26,9 +35,13 @@ def run(
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     store: str | RunStore | None = None,
+    capture: bool = False,
     timeout: float = 10.0,
 ) -> Run:
     """Return a run to record: ``with exia.run("momentum", params={"window": 20}) as run: ...``.
+
+    What a run tells is kept in a log on this disk first, and delivered to the store from there: a store that
+    is down delays nobody, and gets everything when it answers again.
 
     Parameters
     ----------
@@ -40,22 +53,25 @@ def run(
         Words to find it by.
     store
         A URL, an open store (which stays open), or None for the configured one.
+    capture
+        Whether what the process prints meanwhile is kept with the run: the last megabyte of it.
     timeout
-        Seconds that the end of the run waits for a store that does not answer.
+        Seconds that the end of the run waits for the disk, and for a store that answers.
 
     Raises
     ------
     BadInput
         If a name or value cannot be recorded; nothing was.
     """
-    return Run(name, params=params, tags=tags, store=store, timeout=timeout)
+    return Run(name, params=params, tags=tags, store=store, capture=capture, timeout=timeout)
 
 
 class Run:
     """One run; its record exists from entering the ``with``, and everything in it when that is left.
 
     Leaving after an exception records it with its traceback: status ``failed``, or ``interrupted``
-    after Ctrl-C. Without ``with``, call `start` and `finish`.
+    after Ctrl-C. Without ``with``, call `start` and `finish`. Until then the run gives a sign of life every few
+    seconds, with the memory and CPU that its process uses; one whose process died is shown as ``lost``.
     """
 
     def __init__(
@@ -65,47 +81,67 @@ class Run:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         store: str | RunStore | None = None,
+        capture: bool = False,
         timeout: float = 10.0,
     ) -> None:
         self.id = uuid7()
         self.name = checked_run_name(name)
+        self.heartbeat = 0.0  #: Seconds between two signs of life.
         self._params = _checked_params(params or {})
         self._tags = _checked_tags(tags or {})
         self._where = store
-        self._store: RunStore | None = None
-        self._writer: MetricsWriter | None = None
-        self._steps: defaultdict[str, int] = defaultdict(int)
-        self._ended = False
+        self._journal: Journal | None = None
+        self._steps: dict[str, int] = {}
+        self._ended = ""  # why nothing can be logged any more
         self._timeout = seconds(timeout, "timeout")
+        self._captured = Captured() if capture else None
+        self._cpu, self._clock = 0.0, 0.0  # at the last sign of life
 
     def start(self) -> Run:
-        """Record the start: UTC time, host, git commit of the working folder."""
-        if self._store is not None or self._ended:
+        """Record the start: UTC time, host, process, code, environment, git commit of the working folder.
+
+        Raises
+        ------
+        UnknownBackend, MissingExtra, BadInput
+            If the store can never be opened.
+        BackendUnavailable
+            If the log on this disk cannot be written. A store that does not answer is no error.
+        """
+        if self._journal is not None or self._ended:
             raise RunClosed(f"run {self.name!r} was started before", hint="take a new one: exia.run(...)")
-        store = open_runs(self._where) if self._where is None or isinstance(self._where, str) else self._where
+        self.heartbeat = float(load_config(SETTINGS)["heartbeat"])
+        if self.heartbeat <= 0:
+            raise BadInput(f"heartbeat must be more than 0 seconds, not {self.heartbeat:g}", hint="exia config show")
+        made_of = facts.facts(self.heartbeat)
         record = RunRecord(
             id=self.id,
             name=self.name,
-            started=_now(),
+            started=entries.iso(time.time()),
             params=self._params,
             tags=self._tags,
             host=os.uname().nodename,
-            commit=_git_commit(),
+            commit=made_of.get("git", {}).get("commit"),
+            facts=made_of,
         )
+        self._cpu, self._clock = facts.cpu(), time.monotonic()
+        journal = self._open_journal()
         try:
-            store.start(record)
+            journal.put(entries.start(record))
+            self._commit(journal)
         except BaseException:
-            if store is not self._where:
-                store.close()
+            self._let_go(journal)
             raise
-        self._store = store
-        self._writer = MetricsWriter(self.id, store)
+        self._journal = journal
+        if self._captured is not None:
+            self._captured.start()
+        _open.add(self)
+        pulse.add(self)
         return self
 
     def log_metric(self, name: str, value: float, step: int | None = None) -> None:
         """Log one finite number; it is durable after `flush` or when the ``with`` is left.
 
-        The caller waits only when 100,000 values are on their way already.
+        The caller waits only when 100,000 values are on their way to the disk already.
 
         Parameters
         ----------
@@ -123,39 +159,131 @@ class Run:
         RunClosed
             If the run has ended or was not started.
         """
-        writer = self._open()[1]
-        if name not in self._steps:
-            checked_key(name, "metric")
+        journal = self._journal
+        if journal is None or self._ended:
+            raise self._closed()
+        steps = self._steps
+        if name not in steps:
+            steps[checked_key(name, "metric")] = 0
         # Most values are floats, and the full question costs more than all the rest.
         number = value if type(value) is float else _number(name, value)
         if not math.isfinite(number):
             raise _no_metric(name, value)
         if step is None:
-            step = self._steps[name]
-        elif isinstance(step, bool) or not isinstance(step, int):
-            raise BadInput(f"the step of metric {name} must be a whole number, not {step!r}")
-        self._steps[name] = step + 1
-        writer.put(name, number, step)
+            step = steps[name]
+        elif type(step) is not int or step not in _STEPS:
+            step = _step(name, step)
+        steps[name] = step + 1
+        journal.put((self.id, name, number, step, time.time()))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log several numbers as `log_metric` does; before a value that is refused, those before it are logged."""
+        for name, value in metrics.items():
+            self.log_metric(name, value, step)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Set parameters; durable on return."""
-        store, _ = self._open()
-        store.log(self.id, params=_checked_params(params))
+        self._give("params", _checked_params(params))
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; durable on return."""
-        store, _ = self._open()
-        store.log(self.id, tags=_checked_tags(tags))
+        self._give("tags", _checked_tags(tags))
+
+    def log_artifact(
+        self, artifact: str | Path | bytes, name: str | None = None, *, kind: str = "file"
+    ) -> dict[str, Any]:
+        """Keep a file, or bytes under `name`, with the run; durable on return.
+
+        Parameters
+        ----------
+        artifact
+            A path, or the bytes themselves.
+        name
+            ``/`` may group, as in ``plots/ic.svg``; by default the file's own name.
+        kind
+            A word for what it is.
+
+        Returns
+        -------
+        dict
+            ``digest`` (SHA-256 in hexadecimal), ``size`` in bytes, ``kind`` and ``time``.
+
+        Raises
+        ------
+        BadInput
+            If the file cannot be read, or the name could pass for a path.
+        """
+        self._open()
+        if isinstance(artifact, bytes):
+            data = artifact
+        else:
+            try:
+                data = Path(artifact).read_bytes()
+            except OSError as exc:
+                raise BadInput(f"{artifact} cannot be read: {exc.strerror or exc}") from None
+            name = Path(artifact).name if name is None else name
+        if name is None:
+            raise BadInput("bytes need a name", hint='run.log_artifact(data, "weights.npz")')
+        told = {"digest": places.keep(data), "size": len(data), "kind": kind, "time": entries.iso(time.time())}
+        self._give("artifacts", {checked_key(name, "artifact"): told})
+        return told
+
+    def log_figure(self, figure: Any, name: str) -> dict[str, Any]:
+        """Keep a figure as an artifact: one of matplotlib, or the bytes or text of a picture.
+
+        Parameters
+        ----------
+        figure
+            With a method ``savefig``, or what is to be kept.
+        name
+            Its ending says how a figure of matplotlib is drawn: ``ic.svg``, ``ic.png``.
+        """
+        self._open()
+        checked_key(name, "artifact")
+        if hasattr(figure, "savefig"):
+            from io import BytesIO
+
+            drawn = BytesIO()
+            figure.savefig(drawn, format=name.rpartition(".")[2] if "." in name else "png")
+            figure = drawn.getvalue()
+        if isinstance(figure, str):
+            figure = figure.encode()
+        if not isinstance(figure, bytes):
+            raise BadInput(f"{type(figure).__name__} is no figure", hint="give one of matplotlib, or bytes")
+        return self.log_artifact(figure, name, kind="figure")
+
+    def log_package(self, package: Any, *, version: str = "", digest: str = "") -> None:
+        """Record an algorithm that the run used: what `exia.load` returned, or a name with version and digest."""
+        name = package if isinstance(package, str) else package.name
+        version, digest = version or getattr(package, "version", ""), digest or getattr(package, "digest", "")
+        self._give("facts", {f"packages/{checked_key(name, 'package')}": {"version": version, "digest": digest}})
+
+    def log_dataset(self, name: str, version: str, **more: Any) -> None:
+        """Record a data set that the run read: its version, and JSON values such as ``rows=[0, 5000]``."""
+        told = {"version": str(version), **_checked_params(more)}
+        self._give("facts", {f"datasets/{checked_key(name, 'data set')}": told})
+
+    def log_parameters(self, snapshot: Any) -> None:
+        """Record which version of live parameters the run used: what `exia.params` returned."""
+        name = checked_key(snapshot.name, "name of parameters")
+        self._give("facts", {f"parameters/{name}": {"version": int(snapshot.version)}})
+
+    def note(self, text: str) -> None:
+        """Write a remark to the run; durable on return."""
+        if not isinstance(text, str) or not text.strip():
+            raise BadInput(f"{text!r} is no note")
+        self._give("notes", {entries.iso(time.time()): text})
 
     def flush(self, timeout: float = 10.0) -> None:
-        """Return when all metrics so far are durable.
+        """Return when all metrics so far are durable on this disk, and in the store if that answers.
 
         Raises
         ------
         BackendUnavailable
-            If the store did not take them within `timeout` seconds; they stay queued.
+            If the disk did not take them within `timeout` seconds; they stay queued.
         """
-        self._open()[1].flush(seconds(timeout, "timeout"))
+        limit = seconds(timeout, "timeout")
+        self._open().commit(limit, limit)
 
     def finish(self, status: Status = "finished", error: BaseException | None = None) -> None:
         """End the run: everything logged is durable on return.
@@ -164,18 +292,52 @@ class Run:
         ------
         RunClosed
             If it has ended before.
+        BackendUnavailable
+            If this disk does not take it, or an open store that was given does not.
         """
-        store, writer = self._open()
-        checked_status(status)
-        self._ended = True
+        journal = self._open()
+        checked_end(status)
+        pulse.remove(self)
+        self.beat()
+        self._ended = "has ended"
+        _open.discard(self)
+        if self._captured is not None:
+            self._captured.stop()
+        journal.put(entries.finish(self.id, status, entries.iso(time.time()), _line(error), _trace(error)))
         try:
-            try:
-                writer.close(self._timeout)
-            finally:
-                store.finish(self.id, status, _now(), _line(error), _trace(error))
+            down = journal.commit(self._timeout, self._timeout)
+            if down is not None and not journal.places[0].nameable:
+                raise down
+            if down is not None:
+                _log.warning("run %s is kept in %s and is delivered later: %s", self.id, journal.folder, down)
         finally:
-            if store is not self._where:
-                store.close()
+            self._let_go(journal)
+
+    def beat(self) -> None:
+        """Give a sign of life now, with what the process uses and what it printed."""
+        journal = self._journal
+        if journal is None or self._ended:
+            return
+        now, used, held = time.monotonic(), facts.cpu(), facts.rss()
+        passed, spent = now - self._clock, used - self._cpu
+        resources: dict[str, Any] = {
+            "cpu_seconds": round(used, 3),
+            "rss_bytes": held,
+            "rss_max_bytes": facts.rss_max(held),
+        }
+        values: dict[Kind, Mapping[str, Any]] = {"facts": {"resources": resources}}
+        if self._captured is not None and (pieces := self._captured.take()):
+            values["output"] = pieces
+        at = time.time()
+        try:
+            journal.put(entries.log(self.id, values, entries.iso(at)))
+            if passed >= self.heartbeat / 2:  # the share of a moment says nothing
+                self._cpu, self._clock = used, now
+                self.log_metric("system/cpu_percent", 100 * spent / passed)
+                if held is not None:
+                    self.log_metric("system/rss_bytes", held)
+        except ExiaError as exc:  # the disk is full, and whoever logs or flushes is told
+            _log.warning("run %s gave no sign of life: %s", self.id, exc)
 
     def __enter__(self) -> Run:
         return self.start()
@@ -195,11 +357,33 @@ class Run:
             # The body's own error matters more than that it could not be recorded.
             error.add_note(f"exia: run {self.id} could not be closed: {exc}")
 
-    def _open(self) -> tuple[RunStore, MetricsWriter]:
-        if self._ended or self._store is None or self._writer is None:
-            state = "has ended" if self._ended else "was not started"
-            raise RunClosed(f"run {self.name!r} {state}", hint="log inside: with exia.run(...) as run")
-        return self._store, self._writer
+    def _open(self) -> Journal:
+        if self._ended or self._journal is None:
+            raise self._closed()
+        return self._journal
+
+    def _closed(self) -> RunClosed:
+        state = self._ended or "was not started"
+        return RunClosed(f"run {self.name!r} {state}", hint="log inside: with exia.run(...) as run")
+
+    def _give(self, kind: Kind, values: Mapping[str, Any]) -> None:
+        journal = self._open()
+        given: Values = {kind: values}
+        journal.put(entries.log(self.id, given))
+        self._commit(journal)
+
+    def _commit(self, journal: Journal) -> None:
+        journal.commit(self._timeout, min(1.0, self._timeout))
+
+    def _open_journal(self) -> Journal:
+        if self._where is None or isinstance(self._where, str):
+            return journal_for([places.place_of(self._where), *places.mirrors()])
+        # Its place is an object that only this run knows of, so its log ends with the run.
+        return Journal([places.place_with(self._where), *places.mirrors()])
+
+    def _let_go(self, journal: Journal) -> None:
+        if not journal.places[0].ours:
+            journal.close(self._timeout)
 
 
 def _checked_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -232,10 +416,6 @@ def _no_metric(name: str, value: Any) -> BadInput:
     return BadInput(f"metric {name} must be a finite number, not {value!r}", hint="leave the point out")
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
 def _line(error: BaseException | None) -> str | None:
     return None if error is None else " ".join(f"{type(error).__name__}: {error}".split())
 
@@ -248,12 +428,22 @@ def _trace(error: BaseException | None) -> str | None:
     return "".join(traceback.format_exception(error))
 
 
-def _git_commit() -> str | None:
-    """Return the commit that the working folder is at, or None outside a repository."""
-    import subprocess
+def _step(name: str, step: Any) -> int:
+    if isinstance(step, bool) or not isinstance(step, Integral) or int(step) not in _STEPS:
+        raise BadInput(f"the step of metric {name} must be a whole number of 64 bits, not {step!r}")
+    return int(step)
 
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
+
+_open: weakref.WeakSet[Run] = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    """Close the runs in a child process: two that count their metrics from one number would lose some."""
+    for run in list(_open):
+        run._ended = f"belongs to the process {os.getppid()}, which this one was forked off"
+        if run._captured is not None:
+            run._captured.stop()
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)

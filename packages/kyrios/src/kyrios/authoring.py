@@ -459,11 +459,18 @@ class _PythonUnits(Units):
     def __init__(self, folder: Path, units: Mapping[str, Unit], file: str) -> None:
         super().__init__(folder)
         self._python, self._file = units, file
-        self.names = sorted({*self.names, *units})
 
-    def piece(self, name: str, ref: str) -> Piece | None:
+    @property
+    def names(self) -> list[str]:
+        """Every unit that a flow here may use, sorted."""
+        return sorted({*super().names, *self._python})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._python or super().__contains__(name)
+
+    def _piece(self, name: str, ref: str) -> Piece | None:
         if name not in self._python:
-            return super().piece(name, ref)
+            return super()._piece(name, ref)
         if name not in self._read:
             made = self._python[name]
             document = Document(self._file, json.loads(json.dumps(made.document)))
@@ -486,6 +493,7 @@ def flow(
     tz: str | None = None,
     every: str | None = None,
     defaults: Mapping[str, Any] | None = None,
+    fuse: str | Mapping[str, Sequence[str]] | None = None,
 ) -> FlowBuilder:
     """Begin a flow: units that are called inside its ``with`` take their place in it.
 
@@ -499,6 +507,8 @@ def flow(
         When it starts by itself, as in ``flow.yaml``.
     defaults
         ``retries``, ``timeout`` and the like for all of its units.
+    fuse
+        ``"auto"``, or the names of the units in each group, that run as one task on another engine.
     """
     document: dict[str, Any] = {"kyrios": 1, "flow": name, "info": {"version": version}}
     document["info"].update({k: v for k, v in (("summary", summary), ("owner", owner), ("tags", list(tags))) if v})
@@ -507,6 +517,8 @@ def flow(
     document |= {"inputs": {k: _port(v) for k, v in inputs.items()}} if inputs else {}
     document |= {"defaults": dict(defaults)} if defaults else {}
     document["units"] = {}
+    if fuse is not None:
+        document["fuse"] = fuse if isinstance(fuse, str) else {name: list(units) for name, units in fuse.items()}
     file = _caller().f_code.co_filename
     return FlowBuilder(document, Path(file).absolute().parent, file)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,32 @@ from kyrios.errors import BadInput, Problem
 Path_ = tuple[str | int, ...]
 Mark = tuple[int, int]  # line and column, from 0
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 40
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's own, which asks at each node what its text may mean; the answer for a word is always the same."""
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """Do nothing: no tag depends on where a node stands."""
+
+    def ascend_resolver(self) -> None:
+        """Do nothing, as above."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """Return the tag of a node, see PyYAML."""
+        if kind is not yaml.ScalarNode or not implicit[0]:
+            return super().resolve(kind, value, implicit)
+        tag = _tags.get(value)
+        if tag is None:
+            tag = super().resolve(kind, value, implicit)
+            if len(_tags) < _MOST_TAGS:
+                _tags[value] = tag
+        return tag
+
+
+_tags: dict[str, str] = {}
+_MOST_TAGS = 10_000
 
 
 @dataclass
@@ -29,6 +54,7 @@ class Document:
     keys: dict[Path_, Mark] = field(default_factory=dict)
     values: dict[Path_, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    digest: str = ""  #: Of its bytes, SHA-256 in hex.
 
     def problem(self, path: Iterable[str | int], message: str, *, hint: str | None = None, key: bool = False) -> None:
         """Note a mistake at `path`: at its key if `key`, else at its value, else at the nearest parent."""
@@ -56,7 +82,9 @@ def read_document(path: Path, name: str | None = None) -> Document:
     """
     document = Document(name or str(path))
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        document.digest = hashlib.sha256(data).hexdigest()
+        text = data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as exc:
         raise BadInput(f"{path} cannot be read: {exc.strerror or exc}") from None
     except UnicodeDecodeError as exc:
@@ -87,7 +115,10 @@ def _convert(document: Document, loader: Any, node: yaml.Node, path: Path_, dept
     # A small file whose aliases repeat one another would otherwise grow without end.
     if depth > _DEEPEST or len(document.values) > 200_000:
         raise ValueError("it is nested too deep, or its aliases repeat too much")
-    document.values.setdefault(path, (node.start_mark.line, node.start_mark.column))
+    mark = node.start_mark
+    document.values.setdefault(path, (mark.line, mark.column))
+    if node.tag == _TEXT and type(node) is yaml.ScalarNode:
+        return node.value
     if isinstance(node, yaml.MappingNode):
         return _mapping(document, loader, node, path, depth)
     if isinstance(node, yaml.SequenceNode):
@@ -95,10 +126,14 @@ def _convert(document: Document, loader: Any, node: yaml.Node, path: Path_, dept
     return loader.construct_object(node)
 
 
+_TEXT = "tag:yaml.org,2002:str"
+
+
 def _mapping(document: Document, loader: Any, node: yaml.MappingNode, path: Path_, depth: int) -> Mapping[str, Any]:
     found: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        mark = (key_node.start_mark.line, key_node.start_mark.column)
+        start = key_node.start_mark
+        mark = (start.line, start.column)
         key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
         if key is None:
             document._note(mark, "a key must be a plain word")
@@ -106,8 +141,9 @@ def _mapping(document: Document, loader: Any, node: yaml.MappingNode, path: Path
             line = document.keys[(*path, key)][0] + 1
             document._note(mark, f"{key!r} stands here twice; first in line {line}")
         else:
-            document.keys[(*path, key)] = mark
-            found[key] = _convert(document, loader, value_node, (*path, key), depth + 1)
+            inner = (*path, key)
+            document.keys[inner] = mark
+            found[key] = _convert(document, loader, value_node, inner, depth + 1)
     return found
 
 

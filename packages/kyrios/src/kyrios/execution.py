@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from pathlib import Path
 from time import perf_counter, time
@@ -18,6 +18,7 @@ from kyrios import cache as earlier
 from kyrios.calling import call, is_met, prepared
 from kyrios.code import blame
 from kyrios.data import Data, open_data
+from kyrios.engine.course import Course, in_turn
 from kyrios.engine.port import Flag, Step
 from kyrios.errors import BadInput, Conflict, KyriosError, NotFound, UnitFailed
 from kyrios.graph import Graph, Task
@@ -153,8 +154,13 @@ class Execution:
             self.data.put(f"{self.head.run_id}/{output['path']}", tables[output["digest"]])
         return key, {**record, "state": State.CACHED, "seconds": 0.0}
 
-    def order(self, task: Task) -> str:
+    def order(self, tasks: Sequence[Task], ended: Mapping[str, State] | None = None) -> str:
         """Return the text with which another process does by `perform` what `execute` does here.
+
+        Parameters
+        ----------
+        ended
+            How those have ended that come before `tasks`, where these run as one; None where it is one task alone.
 
         Raises
         ------
@@ -172,7 +178,8 @@ class Execution:
             "folder": str(self.folder),
             "data": self.data.url,
             "params": dict(self.head.params),
-            "task": asdict(task),
+            "tasks": [_fields_of(task) for task in tasks],
+            "ended": ended,
         })  # fmt: skip
 
     def read(self, source: str) -> pa.Table:
@@ -204,22 +211,33 @@ class Execution:
 def perform(order: str) -> str:
     """Execute what `Execution.order` has written, in whatever process this is; return the outcome as JSON.
 
-    The outcome holds either ``detail``, to be recorded, or ``error`` and ``log``; nothing is raised.
+    The outcome holds either ``detail``, to be recorded, or ``steps`` of a group, or ``error`` and ``log``; nothing is
+    raised.
     """
     try:
         wanted = json.loads(order)
-        task = Task(**{**wanted["task"], "after": tuple(wanted["task"]["after"])})
+        tasks = tuple(Task(**{**fields, "after": tuple(fields["after"])}) for fields in wanted["tasks"])
         params, folder = wanted["params"], wanted["folder"]
         head = Head(wanted["run_id"], "", wanted["flow"], "", "", "", wanted["data"], folder, "", params, "", {})
-        graph = Graph(wanted["flow"], "0", (task,))
+        graph = Graph(wanted["flow"], "0", tasks)
         execution = Execution(graph, Path(wanted["folder"]), head, _data_at(wanted["data"]), _NO_HISTORY)
         with capturing():
-            return json.dumps({"detail": _in_time(execution, task)})
+            if wanted["ended"] is None:
+                return json.dumps({"detail": in_time(execution, tasks[0])})
+            ended = {name: State(state) for name, state in wanted["ended"].items()}
+            course = Course(graph, ended=ended, deadlines=False)
+            for _ in in_turn(course, lambda attempt: in_time(execution, attempt.task)):
+                pass
+            return json.dumps({"steps": course.taken()})
     except UnitFailed as exc:
         return json.dumps({"error": exc.reason, "log": exc.log})
     except BaseException as exc:
         # What goes wrong around the unit is the unit's failure here: a worker serves many runs and must go on.
         return json.dumps({"error": f"{type(exc).__name__}: {exc}", "log": ""})
+
+
+def _fields_of(task: Task) -> dict[str, Any]:
+    return {field.name: getattr(task, field.name) for field in fields(task)}
 
 
 #: A worker only executes; the process that drives the run records.
@@ -232,7 +250,7 @@ def _data_at(url: str) -> Data:
     return open_data(None if "***" in url else url)
 
 
-def _in_time(execution: Execution, task: Task) -> Mapping[str, Any]:
+def in_time(execution: Execution, task: Task) -> Mapping[str, Any]:
     """Execute `task` within its time: counted from here, for a broker may have kept it waiting."""
     abandoned = threading.Event()
     if task.timeout is None:

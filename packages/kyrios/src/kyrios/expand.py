@@ -93,17 +93,14 @@ class Expansion:
         if use.loop:
             until = read_condition(use.loop.until, own=True).as_json() if use.loop.until else None
             options["loop"] = {"times": use.loop.times, "until": until}
-        self._append(
-            replace(
-                piece.task,
-                name=name,
-                params={word: value for word, value in {**defaults, **params}.items() if word not in later},
-                inputs=inputs,
-                options=options,
-                **_tries(use, piece.tries, self.flow.defaults),
-            ),
-            frame,
-        )
+        mine = {
+            "name": name,
+            "params": {word: value for word, value in {**defaults, **params}.items() if word not in later},
+            "inputs": inputs,
+            "options": options,
+            **_tries(use, piece.tries, self.flow.defaults),
+        }
+        self._append(_with(piece.task, mine), frame)
 
     def _column(self, value: str) -> str:
         source, _, column = value.rpartition(".")
@@ -116,7 +113,7 @@ class Expansion:
         merged = {**frame, "after": tuple(sorted({*task.after, *frame.get("after", ()), *before} - {"inputs"}))}
         if task.group and frame.get("group"):
             merged["group"] = f"{frame['group']}/{task.group}"
-        self.tasks.append(replace(task, **merged))
+        self.tasks.append(_with(task, merged))
 
     def _open(
         self,
@@ -243,7 +240,16 @@ class Expansion:
         frame = dict(frame)
         if chosen and len(chosen) > 1:
             frame.setdefault("when", "any_succeeded")
-        self._append(replace(piece.task, name=name, inputs=dict(inputs)), frame)
+        self._append(_with(piece.task, {"name": name, "inputs": dict(inputs)}), frame)
+
+
+def _with(task: Task, changes: Mapping[str, Any]) -> Task:
+    """Return `task` with `changes`, as `dataclasses.replace` does in four times the time."""
+    made = object.__new__(Task)
+    made.__dict__.update(task.__dict__)
+    made.__dict__.pop("upstream", None)  # a cached property
+    made.__dict__.update(changes)
+    return made
 
 
 def _constant(value: str) -> str:

@@ -7,22 +7,19 @@ import re
 import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from time import time
 from typing import TYPE_CHECKING, Any
 
-from kyrios._house.errors import nearest
 from kyrios._house.ids import uuid7
 from kyrios.data import Data, open_data
 from kyrios.engine import Engine, Job, Runner, open_engine
-from kyrios.engine.port import Step
-from kyrios.errors import BadInput, Conflict, NotFound, UnitFailed
+from kyrios.errors import BadInput, Conflict, UnitFailed
 from kyrios.graph import Graph
 from kyrios.history import Head, History, open_history
 from kyrios.run import Run, TaskRun
 from kyrios.selection import PlannedUnit, Selection, select
-from kyrios.state import FINISHED, SUCCESSFUL, State, end_of, utc_now
+from kyrios.state import SUCCESSFUL, State, utc_now
 
 if TYPE_CHECKING:
     from kyrios.execution import Execution, OnEvent
@@ -39,10 +36,13 @@ class Flow:
         Where its files are, absolute.
     graph
         What every engine sees of it.
+    sources
+        What it was read from, see `kyrios.sources`; nothing where that is not known.
     """
 
     folder: Path
     graph: Graph
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -111,7 +111,7 @@ class Flow:
             raise BadInput("a run that is resumed keeps its units", hint="start a new run for only some of them")
         runner = _runner(engine, workers)
         identity = resume or checked_run_id(run_id or uuid7())
-        with _opened(data, history) as (tables, record):
+        with opened(data, history) as (tables, record):
             head = None
             if resume:
                 head = self._resumable(record.head(resume), params)
@@ -143,7 +143,7 @@ class Flow:
             execution.cancel_the_rest(type(exc).__name__)
             execution.write_lineage()
             raise
-        first = next((t for t in execution.so_far().tasks if self._has_failed(t)), None)
+        first = next((t for t in execution.so_far().tasks if self.has_failed(t)), None)
         execution.move_run([State.FAILED if first else State.SUCCEEDED])
         execution.write_lineage()
         run = execution.so_far()
@@ -161,7 +161,7 @@ class Flow:
         history: str | History | None = None,
     ) -> list[PlannedUnit]:
         """Return what `run` would do with each unit, in their order; nothing is run or recorded."""
-        with _opened("memory://", history) as (_, record):
+        with opened("memory://", history) as (_, record):
             return select(self.graph, record, only=only, start=start, earlier=earlier).plan(self.graph)
 
     def run_unit(
@@ -181,6 +181,8 @@ class Flow:
 
         Parameters
         ----------
+        unit
+            Name of the unit, or of a group of units that are fused: they run one after another, in this process.
         run_id
             The same for all units of the run; the first one begins it, with its `params`.
         digest
@@ -189,6 +191,7 @@ class Flow:
             Name to record.
         attempt
             Which try this is, from 1, where the caller tries again as often as the unit says; None where it does not.
+            The units of a group are tried again here.
 
         Raises
         ------
@@ -199,92 +202,17 @@ class Flow:
         UnitFailed
             If the unit failed.
         """
-        from threading import Event as Flag
+        from kyrios.driven import Driven
 
-        from kyrios.execution import sole_owner
-        from kyrios.unitlog import capturing
-
-        if unit not in self.graph.names:
-            raise NotFound(f"the flow {self.name} has no unit {unit!r}", hint=nearest(unit, self.graph.names))
         if digest and digest != self.digest:
             raise Conflict(f"the flow {self.name} has changed since this was rendered", hint="kyrios render")
         identity = checked_run_id(run_id)
-        task = self.graph.task(unit)
-        with _opened(data, history) as (tables, record), sole_owner(identity, unit), capturing():
-            head = record.begin(self._head(identity, engine, params or {}, tables))
-            if head.digest != self.digest:
-                raise Conflict(f"run {identity} belongs to another version of {head.flow}", hint="start a new run")
-            execution = self._execution(head, tables, record, on_event)
-            with sole_owner_waiting(identity):
-                run = execution.so_far()
-                if unit in execution.kept():
-                    return run
-                states = {u: run.task(u).state for u in task.upstream}
-                verdict = task.verdict(states)
-                open_ = [u for u in task.upstream if states[u] not in SUCCESSFUL]
-                if verdict == State.SKIPPED and State.FAILED not in states.values():
-                    if run.task(unit).state != State.SKIPPED:
-                        reason = f"{', '.join(open_) or 'what it stands in for'}: {', '.join(sorted(states.values()))}"
-                        execution.record([(unit, State.SKIPPED, {"reason": reason}, time())])
-                        self._settle(execution)
-                    return execution.so_far()
-                if verdict != State.QUEUED:
-                    raise Conflict(f"{unit} needs {', '.join(open_)}, which has not succeeded in run {identity}")
-                again = run.task(unit).state == State.UP_FOR_RETRY
-                if not again and run.task(unit).state not in (State.DECLARED, *FINISHED):
-                    execution.record([(unit, State.CANCELLED, {"reason": "its process is gone"}, time())])
-                if run.state != State.RUNNING:
-                    execution.move_run([State.QUEUED, State.RUNNING])
-                now = time()
-                queued: list[Step] = [] if again else [(unit, State.QUEUED, {}, now)]
-                execution.record([*queued, (unit, State.RUNNING, {"attempt": attempt or 1}, now)])
-            failure: UnitFailed | None = None
-            try:
-                detail = execution.execute(task, Flag())
-                execution.record([(unit, end_of(detail), detail, time())])
-            except UnitFailed as exc:
-                failure = exc
-                end = State.UP_FOR_RETRY if attempt and attempt <= task.retries else State.FAILED
-                known = {"error": exc.reason, "log": exc.log, "attempt": attempt or 1}
-                execution.record([(unit, end, known, time())])
-            except BaseException as exc:
-                execution.record([(unit, State.CANCELLED, {"reason": type(exc).__name__}, time())])
-                raise
-            with sole_owner_waiting(identity):
-                self._settle(execution)
-            if failure:
-                raise failure
-            return execution.so_far()
+        with opened(data, history) as (tables, record):
+            head = self._head(identity, engine, params or {}, tables)
+            return Driven(self, tables, record, on_event).run(unit, head, attempt)
 
-    def _settle(self, execution: Execution) -> None:
-        """Give the run the state that follows from its units', and write its lineage."""
-        run = execution.so_far()
-        if self._skip_what_failed(execution, run):
-            run = execution.so_far()
-        states = {t.state for t in run.tasks}
-        underway = states & {State.QUEUED, State.RUNNING, State.UP_FOR_RETRY}
-        if run.state == State.RUNNING and not underway:
-            if any(self._has_failed(t) for t in run.tasks):
-                execution.move_run([State.FAILED])
-            elif State.DECLARED not in states and State.CANCELLED not in states:
-                execution.move_run([State.SUCCEEDED])
-        execution.write_lineage()
-
-    def _skip_what_failed(self, execution: Execution, run: Run) -> bool:
-        """Record as skipped what a failure has cut off: its scheduler will never call it."""
-        states = {task.name: task.state for task in run.tasks}
-        culprits = {name: name for name, state in states.items() if state == State.FAILED}
-        steps = []
-        for task in self.graph.tasks if culprits else ():
-            culprit = next((culprits[u] for u in task.upstream if u in culprits), None)
-            if culprit and states[task.name] == State.DECLARED and task.verdict(states) == State.SKIPPED:
-                states[task.name] = State.SKIPPED
-                culprits[task.name] = culprit
-                steps.append((task.name, State.SKIPPED, {"reason": f"{culprit} failed"}, time()))
-        execution.record(steps)
-        return bool(steps)
-
-    def _has_failed(self, task: TaskRun) -> bool:
+    def has_failed(self, task: TaskRun) -> bool:
+        """Tell whether the run cannot succeed any more because of how `task` has ended."""
         return task.state == State.FAILED and not self.graph.task(task.name).may_fail
 
     def render(
@@ -365,7 +293,7 @@ def load_flow(path: str | os.PathLike[str]) -> Flow:
     FlowInvalid
         With every mistake in its files.
     """
-    from kyrios.load import read_flow
+    from kyrios.load import read_with_sources
 
     folder = Path(path)
     folder = folder.parent if folder.name in ("flow.yaml", "flow.py") else folder
@@ -374,7 +302,7 @@ def load_flow(path: str | os.PathLike[str]) -> Flow:
 
         built: Flow = load_built(folder.absolute()).flow
         return built
-    return Flow(folder.absolute(), read_flow(folder))
+    return Flow(folder.absolute(), *read_with_sources(folder))
 
 
 def checked_run_id(text: str) -> str:
@@ -399,24 +327,10 @@ def _runner(engine: str | None, workers: int | None) -> Runner:
 
 
 @contextmanager
-def _opened(data: str | Data | None, history: str | History | None) -> Iterator[tuple[Data, History]]:
+def opened(data: str | Data | None, history: str | History | None) -> Iterator[tuple[Data, History]]:
     tables = open_data(data) if data is None or isinstance(data, str) else data
     if history is None or isinstance(history, str):
         with open_history(history) as record:
             yield tables, record
     else:
         yield tables, history
-
-
-@contextmanager
-def sole_owner_waiting(run_id: str) -> Iterator[None]:
-    """Wait for the short moment in which another unit of the same run settles the state of the run."""
-    import fcntl
-
-    from kyrios.execution import log_path
-
-    path = log_path(run_id, "run").with_name(".settle.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from heapq import heappop, heappush
 from typing import Any
@@ -129,6 +129,8 @@ class Graph:
         Seconds between two ticks of a flow that runs as a service loop.
     inputs, results
         The tables that it takes and gives as a unit of another flow: columns by name, and ``task.port`` by name.
+    fused
+        The tasks that run in one process where starting one takes long: the names of each group's tasks by its own.
     """
 
     flow: str
@@ -143,6 +145,7 @@ class Graph:
     every: float | None = None
     inputs: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
     results: Mapping[str, str] = field(default_factory=dict)
+    fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def canonical(self) -> str:
@@ -173,7 +176,8 @@ class Graph:
         after: dict[str, list[str]] = {name: [] for name in self.names}
         for task in self.tasks:
             for name in task.upstream:
-                after[name].append(task.name)
+                if name in after:  # a part of a graph knows nothing of what lies before it
+                    after[name].append(task.name)
         return {name: tuple(sorted(found)) for name, found in after.items()}
 
     @property
@@ -207,6 +211,11 @@ class ReadySet:
     def __bool__(self) -> bool:
         return bool(self._ready)
 
+    @property
+    def states(self) -> Mapping[str, State]:
+        """How those tasks have ended that are settled."""
+        return self._states
+
     def pop(self) -> str:
         """Take the first ready task."""
         return heappop(self._ready)
@@ -216,8 +225,10 @@ class ReadySet:
         self._states[name] = State.SUCCEEDED
         lost: list[str] = []
         for follower in self._graph.downstream[name]:
+            if follower in self._states:
+                continue
             self._waiting[follower] -= 1
-            if self._waiting[follower] or follower in self._states:
+            if self._waiting[follower]:
                 continue
             task = self._graph.task(follower)
             # One that needs all to succeed would be settled already if one had not.
@@ -236,6 +247,14 @@ class ReadySet:
         """Say that `name` has failed for good."""
         return self._settle(name, State.FAILED)
 
+    def settle(self, ends: Mapping[str, State]) -> list[str]:
+        """Say how tasks have ended that ran as one: none of them is given back by `pop` any more."""
+        self._states.update(ends)
+        lost: list[str] = []
+        for name, end in ends.items():
+            lost += self.finish(name) if end in SUCCESSFUL else self._settle(name, end)
+        return sorted(lost)
+
     def _settle(self, name: str, end: State) -> list[str]:
         lost: list[str] = []
         todo = [(name, end)]
@@ -243,8 +262,10 @@ class ReadySet:
             name, end = todo.pop()
             self._states[name] = end
             for follower in self._graph.downstream[name]:
+                if follower in self._states:
+                    continue
                 self._waiting[follower] -= 1
-                if follower not in self._states and (self._waiting[follower] == 0 or end not in SUCCESSFUL):
+                if self._waiting[follower] == 0 or end not in SUCCESSFUL:
                     for out in self._judge(self._graph.task(follower)):
                         lost.append(out)
                         todo.append((out, State.SKIPPED))
@@ -307,10 +328,15 @@ def find_cycle(upstream: Mapping[str, Iterable[str]]) -> list[str] | None:
     return None
 
 
-def _as_dict(value: Any) -> Any:
-    """Return `value` with its dataclasses as dicts, as `dataclasses.asdict` would, which copies all and takes long."""
-    if is_dataclass(value):
-        return {f.name: _as_dict(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, tuple | list) and value and is_dataclass(value[0]):
-        return [_as_dict(item) for item in value]
-    return value
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
+
+
+_OF_GRAPH, _OF_TASK = _fields(Graph), _fields(Task)
+
+
+def _as_dict(graph: Graph) -> dict[str, Any]:
+    """Return what `dataclasses.asdict` would, which copies everything and takes ten times as long."""
+    found = {name: graph.__dict__[name] for name in _OF_GRAPH}
+    found["tasks"] = [{name: task.__dict__[name] for name in _OF_TASK} for task in graph.tasks]
+    return found

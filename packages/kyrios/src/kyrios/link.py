@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kyrios._house.errors import nearest
 from kyrios.conditions import Condition, read_condition
 from kyrios.document import Document, shown
 from kyrios.expand import Expansion
-from kyrios.graph import Graph, find_cycle, ordered
+from kyrios.fusion import auto, cycle_of
+from kyrios.graph import Graph, Task, find_cycle, ordered
 from kyrios.pieces import Columns, Piece
 from kyrios.references import REFERENCE, fill, references
 from kyrios.spec import FITS, FlowSpec, Param, Port, Use, in_words
@@ -60,6 +61,7 @@ class _Linker:
             expansion.add(name, self._outputs(name))
         tasks = ordered(expansion.tasks)
         self._judge_tasks(expansion)
+        fused = self._fused(tasks)
         if self.document.problems:
             return None
         return Graph(
@@ -75,7 +77,33 @@ class _Linker:
             tasks=tasks,
             inputs={word: port.columns for word, port in flow.inputs.items()},
             results={word: expansion.source(source) for word, source in flow.outputs.items()},
+            fused=fused,
         )
+
+    def _fused(self, tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:
+        """Return the groups of tasks that run as one, judged."""
+        fuse = self.flow.fuse
+        if not isinstance(fuse, dict):
+            return auto(tasks) if fuse == "auto" else {}
+        held: dict[str, str] = {}
+        for name, uses in fuse.items():
+            if name in self.flow.units or name in {task.name.replace("-", "__") for task in tasks}:
+                self.problem(("fuse", name), f"{name!r} is a unit too; give the group another name", key=True)
+            for i, use in enumerate(uses):
+                if use not in self.flow.units:
+                    self.problem(("fuse", name, i), f"there is no unit {use!r} in this flow", hint=self._near(use))
+                elif use in held:
+                    self.problem(("fuse", name, i), f"{use!r} is in the group {held[use]!r} already")
+                held.setdefault(use, name)
+        groups: dict[str, list[str]] = {}
+        for task in tasks:
+            if group := held.get(task.name.partition("-")[0]):
+                groups.setdefault(group, []).append(task.name)
+        cycle = cycle_of(tasks, groups)
+        if cycle:
+            at = next(name for name in cycle if name in fuse)
+            self.problem(("fuse", at), f"fused, the units form a cycle: {' -> '.join(cycle)}", key=True)
+        return {name: tuple(groups[name]) for name in sorted(groups)}
 
     def problem(self, path: tuple[str | int, ...], message: str, *, hint: str | None = None, key: bool = False) -> None:
         self.document.problem(path, message, hint=hint, key=key)
@@ -107,7 +135,7 @@ class _Linker:
 
     def _piece(self, place: tuple[str | int, ...], ref: str) -> list[Piece]:
         unit, _, version = ref.partition("@")
-        if unit not in self.units.names:
+        if unit not in self.units:
             hint = nearest(unit, self.units.names) or f"write {shown(self.units.folder / (unit + '.yaml'))}"
             self.problem(place, f"there is no unit {unit!r}", hint=hint)
             self.complete = False

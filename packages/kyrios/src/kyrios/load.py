@@ -17,6 +17,7 @@ from kyrios.graph import Graph
 from kyrios.link import link
 from kyrios.pieces import Piece, flow_piece, unit_piece
 from kyrios.registry import REGISTRY, registered
+from kyrios.sources import Sources
 from kyrios.spec import FITS, FlowSpec, Port, UnitSpec, in_words
 
 _Spec = TypeVar("_Spec", bound=BaseModel)
@@ -32,10 +33,16 @@ def read_flow(folder: Path) -> Graph:
     FlowInvalid
         With every mistake in the flow's files.
     """
+    return read_with_sources(folder)[0]
+
+
+def read_with_sources(folder: Path) -> tuple[Graph, Mapping[str, str]]:
+    """Return the graph of the flow in `folder` and what it was read from, see `kyrios.sources`."""
     path = folder / "flow.yaml"
     if not path.is_file():
         raise NotFound(f"{folder} holds no flow: there is no flow.yaml", hint="give the folder of a flow")
-    return link_document(read_document(path, shown(path)), folder)
+    units = Units(folder)
+    return link_document(units.document(path), folder, units), units.sources.found
 
 
 def link_document(document: Document, folder: Path, units: Units | None = None) -> Graph:
@@ -59,23 +66,56 @@ def _linked(document: Document, units: Units) -> tuple[FlowSpec | None, Graph | 
 class Units:
     """The units beside a flow, each read once: files, folders that are flows themselves, and those that were built."""
 
-    def __init__(self, folder: Path, within: tuple[Path, ...] = ()) -> None:
+    def __init__(self, folder: Path, within: tuple[Path, ...] = (), sources: Sources | None = None) -> None:
         self.folder = folder / "units"
-        self.names = sorted(
-            {p.stem for p in self.folder.glob("*.yaml")}
-            | {p.parent.name for p in self.folder.glob("*/flow.yaml")}
-            | set(registered())
-        )
-        self._within = (*within, folder.resolve())
+        self.sources = sources or Sources(folder)
+        self._within = (*within, folder)
         self._read: dict[str, tuple[Document, UnitSpec | None]] = {}
         self._flows: dict[str, tuple[Document, Units | None, Piece | None]] = {}
+        self._pieces: dict[tuple[str, str], Piece | None] = {}
+        self._kinds: dict[str, str] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Every unit that a flow here may use, sorted."""
+        files = {p.stem for p in self.folder.glob("*.yaml")}
+        return sorted(files | {p.parent.name for p in self.folder.glob("*/flow.yaml")} | set(registered()))
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._kind(name))
+
+    def _kind(self, name: str) -> str:
+        """Return what `name` is made of: ``file``, ``flow``, ``built``, or nothing."""
+        if name not in self._kinds:
+            self._kinds[name] = self._found(name)
+        return self._kinds[name]
+
+    def _found(self, name: str) -> str:
+        if self.sources.has(self.folder / f"{name}.yaml"):
+            return "file"
+        if self.sources.has(self.folder / name / "flow.yaml"):
+            return "flow"
+        built = registered().get(name)
+        self.sources.note_built(name, built)
+        return "built" if built else ""
+
+    def document(self, path: Path) -> Document:
+        """Read one of the files."""
+        document = read_document(path, shown(path))
+        self.sources.note(path, document.digest)
+        return document
 
     def piece(self, name: str, ref: str) -> Piece | None:
         """Return the unit `name`, which was asked for as `ref`; None where there is a mistake in it."""
-        folder = self.folder / name
-        if not (self.folder / f"{name}.yaml").is_file():
-            if (folder / "flow.yaml").is_file():
-                return self._flow(name, ref)
+        if (name, ref) not in self._pieces:
+            self._pieces[name, ref] = self._piece(name, ref)
+        return self._pieces[name, ref]
+
+    def _piece(self, name: str, ref: str) -> Piece | None:
+        kind = self._kind(name)
+        if kind == "flow":
+            return self._flow(name, ref)
+        if kind == "built":
             built = registered()[name]
             spec = self._spec(name, built / f"{name}.yaml", built)
             return None if spec is None else unit_piece(ref, spec, f"{REGISTRY}{name}/{built.name}")
@@ -85,13 +125,12 @@ class Units:
     def _flow(self, name: str, ref: str) -> Piece | None:
         if name not in self._flows:
             folder = self.folder / name
-            path = folder / "flow.yaml"
-            document = read_document(path, shown(path))
-            if folder.resolve() in self._within:
+            document = self.document(folder / "flow.yaml")
+            if folder.resolve() in [outer.resolve() for outer in self._within]:
                 document.problem((), f"the flow {name!r} holds itself")
                 self._flows[name] = document, None, None
                 return None
-            units = Units(folder, self._within)
+            units = Units(folder, self._within, self.sources)
             spec, graph = _linked(document, units)
             if spec is not None and spec.flow != name:
                 document.problem(("flow",), f"the folder is called {name} but the flow {spec.flow!r}")
@@ -106,7 +145,7 @@ class Units:
 
     def _spec(self, name: str, path: Path, folder: Path) -> UnitSpec | None:
         if name not in self._read:
-            self._read[name] = judged_unit(read_document(path, shown(path)), name, folder)
+            self._read[name] = judged_unit(self.document(path), name, folder, self.sources)
         return self._read[name][1]
 
     def read_all(self, flow: Any) -> None:
@@ -114,7 +153,7 @@ class Units:
         uses = flow.get("units") if isinstance(flow, Mapping) else None
         for use in uses.values() if isinstance(uses, Mapping) else ():
             named = str(use.get("use")).partition("@")[0] if isinstance(use, Mapping) else ""
-            if named in self.names:
+            if named in self:
                 self.piece(named, named)
 
     def problems(self) -> list[Problem]:
@@ -125,12 +164,14 @@ class Units:
         return found
 
 
-def judged_unit(document: Document, name: str, folder: Path) -> tuple[Document, UnitSpec | None]:
+def judged_unit(
+    document: Document, name: str, folder: Path, sources: Sources | None = None
+) -> tuple[Document, UnitSpec | None]:
     """Return `document` with the mistakes in it, and the unit `name` that it describes; its code is in `folder`."""
     spec = _judge(document, UnitSpec)
     if spec is not None:
         _judge_unit(spec, document, name)
-        _judge_code(spec, document, folder)
+        _judge_code(spec, document, folder, sources or Sources(folder))
     return document, spec
 
 
@@ -267,7 +308,7 @@ def _judge_columns(port: Port, document: Document, path: tuple[str, ...]) -> Non
             document.problem((*path, column), f"no column type is called {kind!r}", hint=hint)
 
 
-def _judge_code(spec: UnitSpec, document: Document, folder: Path) -> None:
+def _judge_code(spec: UnitSpec, document: Document, folder: Path, sources: Sources) -> None:
     """Compare the function with the interface where it can be read without running it."""
     import ast
 
@@ -275,11 +316,12 @@ def _judge_code(spec: UnitSpec, document: Document, folder: Path) -> None:
         return
     module, _, function = spec.run.call.partition(":")
     source = folder / f"{module.replace('.', '/')}.py"
-    if not source.is_file():
+    code = sources.read(source)
+    if code is None:
         return  # an installed module, which is met when it runs
     place = ("run", "call")
     try:
-        tree = ast.parse(source.read_bytes())
+        tree = ast.parse(code)
     except (SyntaxError, ValueError) as exc:
         line = getattr(exc, "lineno", None) or 1
         document.problem(place, f"{shown(source)}:{line} is not Python: {getattr(exc, 'msg', exc)}")

@@ -6,10 +6,11 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from kyrios.errors import BadInput, Conflict, FlowInvalid, NotFound
 from kyrios.flows import Flow, load_flow
 from kyrios.params import bind
 from kyrios.settings import SETTINGS
+from kyrios.sources import Unchanged, made_by
 
 MANIFEST = ".kyrios.json"
 
@@ -46,8 +48,9 @@ class RenderedFile:
     flow: str
     digest: str  #: Of the graph that it was made from.
     recipe: Recipe
+    sources: Mapping[str, str]  #: What the flow was read from, see `kyrios.sources`.
 
-    @property
+    @cached_property
     def content(self) -> str:
         """Digest of the text."""
         return _digest(self.text.encode())
@@ -63,22 +66,47 @@ class Finding:
 
 
 class Renderer:
-    """Renders many flows: engines are opened, and settings read, once for all of them."""
+    """Renders many flows: engines are opened, settings read and built units looked up once for all of them."""
 
     def __init__(self) -> None:
         self._engines: dict[str, Engine] = {}
+        self._unchanged = Unchanged()
 
     def files(self, flow: Flow, recipe: Recipe) -> list[RenderedFile]:
         """Return what `recipe` makes of `flow`, by name."""
         if recipe.engine not in self._engines:
             self._engines[recipe.engine] = open_engine(recipe.engine)
-        target = Target(recipe.folder, recipe.command, recipe.environment, recipe.params)
-        files = self._engines[recipe.engine].render(flow.graph, target)
-        return [RenderedFile(name, text, flow.name, flow.digest, recipe) for name, text in sorted(files.items())]
+        engine = self._engines[recipe.engine]
+        files = engine.render(flow.graph, Target(recipe.folder, recipe.command, recipe.environment, recipe.params))
+        # Of what others have written, a change goes unnoticed here.
+        sources = flow.sources if type(engine).__module__.startswith("kyrios.") else {}
+        return [
+            RenderedFile(name, text, flow.name, flow.digest, recipe, sources) for name, text in sorted(files.items())
+        ]
+
+    def stands(self, entry: Mapping[str, Any]) -> bool:
+        """Tell whether the flow of a file in the manifest, and Kyrios, are what they were when it was rendered."""
+        return entry.get("made_by") == made_by() and self._unchanged(
+            entry["recipe"]["source"], entry.get("sources", {})
+        )
 
 
-def planned_all(flows: Sequence[Flow], engine: str | None = None, *, command: str | None = None) -> list[RenderedFile]:
-    """Return the files that rendering each of `flows` would write; no two flows may have one name.
+def planned_in(
+    folders: Iterable[Path],
+    engine: str | None = None,
+    *,
+    out: Path,
+    command: str | None = None,
+    load: Callable[[Path], Flow | None] = load_flow,
+) -> list[RenderedFile]:
+    """Return the files that rendering the flows in `folders` into `out` would write, by name.
+
+    A flow is not read again where it, Kyrios and its file in `out` are what they were when it was rendered.
+
+    Parameters
+    ----------
+    load
+        Reads the flow in a folder; None leaves it out.
 
     Raises
     ------
@@ -87,11 +115,18 @@ def planned_all(flows: Sequence[Flow], engine: str | None = None, *, command: st
     """
     config = load_config(SETTINGS, {"engine": engine, "command": command})
     environment, renderer = _environment(), Renderer()
+    kept: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for name, entry in read_manifest(out).items():
+        kept.setdefault(entry["recipe"]["source"], []).append((name, entry))
     found: dict[str, RenderedFile] = {}
-    for flow in flows:
-        where = str(flow.folder)
+    for folder in folders:
+        where = str(folder.absolute())
         recipe = Recipe(where, config.text("engine"), where, config.text("command"), environment, {})
-        for file in renderer.files(flow, recipe):
+        files = _kept(kept.get(where, []), recipe, out, renderer)
+        if files is None:
+            flow = load(folder)
+            files = renderer.files(flow, recipe) if flow else []
+        for file in files:
             if file.name in found:
                 raise Conflict(
                     f"{found[file.name].recipe.source} and {where} both give {file.name}",
@@ -99,6 +134,27 @@ def planned_all(flows: Sequence[Flow], engine: str | None = None, *, command: st
                 )
             found[file.name] = file
     return [found[name] for name in sorted(found)]
+
+
+def _kept(
+    known: list[tuple[str, dict[str, Any]]], recipe: Recipe, out: Path, renderer: Renderer
+) -> list[RenderedFile] | None:
+    """Return the files of a flow as they lie in `out`, or None where they may not be what rendering gives now."""
+    ours = vars(recipe)
+    found = []
+    for name, entry in known:
+        data = _read(out / name) if entry["recipe"] == ours else None
+        if data is None or _digest(data) != entry["content"] or not renderer.stands(entry):
+            return None
+        found.append(RenderedFile(name, data.decode(), entry["flow"], entry["graph"], recipe, entry["sources"]))
+    return found or None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def planned(
@@ -146,14 +202,12 @@ def write(files: list[RenderedFile], out: Path, *, force: bool = False) -> list[
     changed = {}
     for file in files:
         path, data = out / file.name, file.text.encode()
-        try:
-            there = path.read_bytes()
-        except FileNotFoundError:
-            changed[path] = data
-            continue
+        there = _read(path)
         if there == data:
             continue
         changed[path] = data
+        if there is None:
+            continue
         known = manifest.get(file.name)
         if force:
             continue
@@ -203,7 +257,14 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 def _entry(file: RenderedFile) -> dict[str, Any]:
-    return {"flow": file.flow, "graph": file.digest, "content": file.content, "recipe": asdict(file.recipe)}
+    return {
+        "flow": file.flow,
+        "graph": file.digest,
+        "content": file.content,
+        "made_by": made_by(),
+        "recipe": dict(vars(file.recipe)),
+        "sources": dict(file.sources),
+    }
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -216,7 +277,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
         files: dict[str, Any] = document["files"]
         for entry in files.values():
             Recipe(**entry["recipe"])
-            entry["content"]
+            entry["content"], entry["flow"], entry["graph"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise BadInput(f"{path} cannot be read: {exc}", hint=f"remove {path} and render again with --force") from None
     return files
@@ -225,7 +286,10 @@ def read_manifest(out: Path) -> dict[str, Any]:
 def difference(file: RenderedFile, out: Path) -> str:
     """Return the unified diff from what lies in `out` to `file`; empty where nothing changes."""
     path = out / file.name
-    before = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    data = _read(path)
+    if data == file.text.encode():
+        return ""
+    before = (data or b"").decode("utf-8", "replace").splitlines(keepends=True)
     after = file.text.splitlines(keepends=True)
     return "".join(difflib.unified_diff(before, after, str(path) if before else "/dev/null", str(path)))
 
@@ -243,13 +307,13 @@ def check(out: Path) -> list[Finding]:
     findings, renderer = [], Renderer()
     for name, entry in sorted(read_manifest(out).items()):
         path = out / name
-        try:
-            content = _digest(path.read_bytes())
-        except FileNotFoundError:
+        data = _read(path)
+        if data is None:
             findings.append(Finding(name, "missing", "it was rendered and is gone"))
-        else:
-            if content != entry["content"]:
-                findings.append(Finding(name, "edited", "it was edited by hand"))
+        elif _digest(data) != entry["content"]:
+            findings.append(Finding(name, "edited", "it was edited by hand"))
+        if renderer.stands(entry):
+            continue
         try:
             recipe = Recipe(**entry["recipe"])
             now = {file.name: file for file in renderer.files(load_flow(recipe.source), recipe)}

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StrictBool,
     StrictInt,
     StringConstraints,
@@ -65,7 +66,7 @@ class Info(_Closed):
     version: Annotated[str, StringConstraints(strict=True, pattern=r"^\d+(\.\d+){0,2}$")]
     summary: Text = ""
     owner: Text = ""
-    tags: list[Text] = []
+    tags: list[Text] = Field(default_factory=list)
 
 
 class Param(_Closed):
@@ -133,12 +134,12 @@ class Use(Tries):
     branch: Case | None = None
     select: Annotated[list[Source], Field(min_length=1)] | None = None
     gate: Source | None = None
-    inputs: dict[str, Source] = Field({}, alias="in")
-    params: dict[str, Any] = Field({}, alias="with")
-    after: list[Name] = []
-    map: dict[Name, Any] = {}
+    inputs: dict[str, Source] = Field(default_factory=dict, alias="in")
+    params: dict[str, Any] = Field(default_factory=dict, alias="with")
+    after: list[Name] = Field(default_factory=list)
+    map: dict[Name, Any] = Field(default_factory=dict)
     loop: Loop | None = None
-    fallback: list[UseRef] = []
+    fallback: list[UseRef] = Field(default_factory=list)
     when: Literal["all_succeeded", "all_done", "any_succeeded", "any_failed"] | None = None
     condition: Text | None = Field(None, alias="if")
     may_fail: StrictBool = False
@@ -157,6 +158,21 @@ class Use(Tries):
         return [*self.inputs.values(), *(self.select or ()), *([self.gate] if self.gate else ())]
 
 
+def _fuse(value: object) -> object:
+    if value in ("none", "auto"):
+        return value
+    names = re.compile(r"[a-z][a-z0-9_]{0,62}")
+    if isinstance(value, dict) and value and all(names.fullmatch(name) for name in value):
+        groups = value.values()
+        if all(isinstance(g, list) and len(g) > 1 and all(isinstance(unit, str) for unit in g) for g in groups):
+            return value
+    raise ValueError("must be none, auto, or groups such as {small: [first, second]}")
+
+
+#: Which units share a task: none, those that Kyrios finds, or those of each group.
+Fuse = Annotated[Literal["none", "auto"] | dict[str, list[str]], PlainValidator(_fuse)]
+
+
 class FlowSpec(_Closed):
     """``flow.yaml``."""
 
@@ -164,12 +180,12 @@ class FlowSpec(_Closed):
     flow: Name
     info: Info
     schedule: Schedule | None = None
-    params: dict[Name, Any] = {}
-    inputs: dict[Name, Port] = {}
-    outputs: dict[Name, Source] = {}
+    params: dict[Name, Any] = Field(default_factory=dict)
+    inputs: dict[Name, Port] = Field(default_factory=dict)
+    outputs: dict[Name, Source] = Field(default_factory=dict)
     defaults: Tries = Tries()
     units: Annotated[dict[Name, Use], Field(min_length=1)]
-    fuse: Literal["none"] = "none"
+    fuse: Fuse = "none"
 
 
 class RunSpec(Tries):
@@ -181,7 +197,7 @@ class RunSpec(Tries):
     engine: Literal["sqlite", "duckdb"] | None = None
     veda: Text | None = None
     method: Name | None = None
-    env: dict[str, Text] = {}
+    env: dict[str, Text] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -207,9 +223,9 @@ class StateSpec(_Closed):
 class Interface(_Closed):
     """What a unit takes and gives."""
 
-    params: dict[Name, Param] = {}
-    inputs: dict[Name, Port] = {}
-    outputs: dict[Name, Port] = {}
+    params: dict[Name, Param] = Field(default_factory=dict)
+    inputs: dict[Name, Port] = Field(default_factory=dict)
+    outputs: dict[Name, Port] = Field(default_factory=dict)
 
 
 class UnitSpec(_Closed):

@@ -36,7 +36,7 @@ class Answer:
 
 
 def answer(series: Series, name: str, fields: Fields = None, parameters: Mapping[str, Any] | None = None) -> Answer:
-    """Return what `series` holds of the interface `name`.
+    """Return what `series` holds of the interface `name`, or what is computed of it.
 
     Raises
     ------
@@ -49,13 +49,56 @@ def answer(series: Series, name: str, fields: Fields = None, parameters: Mapping
     """
     known = interface(name)
     plan = _plan(known, fields if fields is None or isinstance(fields, str) else tuple(fields))
-    request = read_request(parameters or {})
-    table = series.read(
-        name, codes=request.codes, start=request.start, end=request.end, columns=plan.needed, as_of=request.as_of
-    )
+    request = read_request(known, parameters or {})
+    table = _read(series, known, request, plan.needed)
+    for column, values, passes in request.filters:
+        table = table.filter(_among(table[column], values, passes)) if column in table.column_names else table
     total = table.num_rows
     stop = total if request.limit is None else min(total, request.offset + request.limit)
     return Answer(_shaped(_page(table, known, request, stop), plan.schema), total)
+
+
+def _read(series: Series, known: Interface, request: Request, columns: list[str]) -> pa.Table:
+    """Return the rows before they are filtered, ascending by their key."""
+    if request.filters:
+        columns = list(dict.fromkeys([*columns, *(column for column, _, _ in request.filters)]))
+    if known.computed == "calendar":
+        from ptolemy.calendars import trade_cal
+
+        return trade_cal(request.codes, request.start, request.end, columns)
+    freq = next((values for column, values, _ in request.filters if column == "freq"), ())
+    if known.name == "stk_mins" and freq and freq != ("1min",):
+        return _minutes(series, known, request, freq, columns)
+    return series.read(
+        known.name, codes=request.codes, start=request.start, end=request.end, columns=columns, as_of=request.as_of
+    )
+
+
+def _minutes(series: Series, known: Interface, request: Request, freqs: Sequence[str], columns: list[str]) -> pa.Table:
+    """Return bars of more than a minute: those that were collected, else those that the minutes make."""
+    from ptolemy.resample import bars_of_minutes
+
+    # A bar is made of minutes before its own time: those of its whole days are read.
+    start, end = request.start and request.start[:10], request.end and f"{request.end[:10]} 23:59:59.999999"
+    table = series.read(known.name, codes=request.codes, start=start, end=end, as_of=request.as_of)
+    parts = []
+    for freq in freqs:
+        kept = table.filter(pc.equal(table["freq"], freq))
+        parts.append(kept if kept.num_rows else bars_of_minutes(table.filter(pc.equal(table["freq"], "1min")), freq))
+    table = pa.concat_tables(part.select(table.column_names) for part in parts)
+    time = table[known.key[-1]]
+    if request.start is not None:
+        table = table.filter(pc.greater_equal(time, request.start))
+        time = table[known.key[-1]]
+    if request.end is not None:
+        table = table.filter(pc.less_equal(time, request.end))
+    return table.select([c for c in columns if c in table.column_names])
+
+
+def _among(column: Any, values: Sequence[str], passes: bool) -> Any:
+    texts = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
+    inside = pc.is_in(texts, pa.array(values, pa.string()))
+    return pc.or_(inside, pc.is_null(texts)) if passes else inside
 
 
 @dataclass(frozen=True)
@@ -81,9 +124,10 @@ def _plan(known: Interface, fields: str | tuple[str, ...] | None) -> _Plan:
 def _page(table: pa.Table, known: Interface, request: Request, stop: int) -> pa.Table:
     """Return the rows from the offset to `stop`, counted from the newest; `table` ascends by its key."""
     begin = min(request.offset, stop)
-    if known.column(known.key[-1]).type == "str":  # without a time there is no newest
+    time = known.time
+    if time is None:  # without a time there is no newest
         return table.slice(begin, stop - begin)
-    if request.start is not None and request.start == request.end and known.column(known.key[-1]).type == "date":
+    if request.start is not None and request.start == request.end and time.type == "date":
         return table.slice(begin, stop - begin)
     if request.codes is not None and len(request.codes) == 1 and len(known.key) == 2:
         return table.take(np.arange(table.num_rows - 1 - begin, table.num_rows - 1 - stop, -1))
@@ -91,7 +135,7 @@ def _page(table: pa.Table, known: Interface, request: Request, stop: int) -> pa.
         return table
     # The other columns of the key ascend already, so that one stable sort of small ranks is enough:
     # sorting texts by two keys takes ten times as long.
-    times = table[known.key[-1]].combine_chunks().dictionary_encode()
+    times = table[time.name].combine_chunks().dictionary_encode()
     newest = pc.array_sort_indices(times.dictionary, order="descending").to_numpy()
     ranks = np.empty(len(newest), np.uint16 if len(newest) < 1 << 16 else np.uint32)
     ranks[newest] = np.arange(len(newest), dtype=ranks.dtype)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ptolemy.adjust import Adj, adjust, rounded
 from ptolemy.answers import Fields, answer
-from ptolemy.catalogue import interface, interfaces
+from ptolemy.catalogue import find, interface
 from ptolemy.errors import BadParam, UnknownColumn, nearest
 from ptolemy.request import Codes, Day, read_codes
 from ptolemy.series import Series
@@ -156,7 +156,7 @@ def _bars(freq: str, asset: str) -> str:
         raise BadParam(f"freq cannot be {freq!r}", hint="D, W, M, 1min, 5min, 15min, 30min or 60min")
     if name is None:
         raise BadParam(f"there are no bars of asset {asset!r} with freq {freq}", hint=f"asset: {', '.join(known)}")
-    if name not in interfaces():
+    if find(name) is None:
         raise BadParam(f"bars of asset {asset} with freq {freq} are {name}, which the catalogue does not have")
     return name
 
@@ -170,8 +170,6 @@ def _check_precision(precision: Any) -> None:
 def _factor(word: Any) -> str:
     if not isinstance(word, str) or word not in _FACTORS:
         raise BadParam(f"there is no factor {str(word)[:40]!r}", hint=f"known: {', '.join(_FACTORS)}")
-    if "daily_basic" not in interfaces():
-        raise BadParam("factors come from daily_basic, which the catalogue does not have")
     return _FACTORS[word]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -19,7 +19,7 @@ from ptolemy.adjust import Adj
 from ptolemy.answers import Fields, answer
 from ptolemy.bars import PRO_BAR, Anchor, Asset
 from ptolemy.bars import pro_bar as adjusted_bars
-from ptolemy.catalogue import interface, interfaces
+from ptolemy.catalogue import Interface, find, interface, interfaces
 from ptolemy.errors import BadInput, BadToken, UnknownInterface
 from ptolemy.request import Codes, Day
 from ptolemy.series import Series, Version, open_series
@@ -82,7 +82,7 @@ class Api:
         if url:
             self._who()  # an address that cannot be one is said at once
 
-    def query(self, name: str, fields: Fields = None, **params: Any) -> pd.DataFrame:
+    def query(self, name: str, /, fields: Fields = None, **params: Any) -> pd.DataFrame:
         """Return rows of one interface, newest first.
 
         Parameters
@@ -111,13 +111,13 @@ class Api:
         """
         return self.arrow(name, fields, **params).to_pandas()
 
-    def arrow(self, name: str, fields: Fields = None, **params: Any) -> pa.Table:
+    def arrow(self, name: str, /, fields: Fields = None, **params: Any) -> pa.Table:
         """Return the same rows as `query` as an Arrow table; what is missing is null."""
         if name == PRO_BAR:
             return self._who().pro_bar({**params, "fields": fields})
         return self._who().table(name, fields, params)
 
-    def polars(self, name: str, fields: Fields = None, **params: Any) -> pl.DataFrame:
+    def polars(self, name: str, /, fields: Fields = None, **params: Any) -> pl.DataFrame:
         """Return the same rows as `query` as a polars DataFrame; needs the extra ``polars``."""
         import polars
 
@@ -287,9 +287,10 @@ class Api:
         # Tushare's client takes every name for a query, so that copy and pickle, which look for many, fail there.
         if name.startswith("_"):
             raise AttributeError(name)
-        if name not in interfaces() and name not in (names := self._who().names()):
+        known = find(name)
+        if known is None and name not in (names := self._who().names()):
             raise UnknownInterface(name, [*names, PRO_BAR, "query", "arrow", "polars", "versions", "datasets"])
-        return partial(self.query, name)
+        return Question(self, name, known)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *interfaces()})
@@ -318,6 +319,37 @@ class Api:
             else:
                 self._asked = _Store(open_series(self._url))
         return self._asked
+
+
+class Question:
+    """One interface as a method: ``api.stock_basic(list_status="D")``; its help comes from the catalogue."""
+
+    def __init__(self, api: Api, name: str, known: Interface | None) -> None:
+        self._api, self._name = api, name
+        self.__name__ = name
+        if known is not None:  # a service may know data sets of its own
+            self.__doc__ = _help(known)
+            self.__signature__ = Signature(
+                [
+                    Parameter("fields", Parameter.POSITIONAL_OR_KEYWORD, default=None),
+                    *(Parameter(p, Parameter.KEYWORD_ONLY, default=None) for p in known.parameters),
+                ]
+            )
+
+    def __call__(self, fields: Fields = None, **params: Any) -> pd.DataFrame:
+        return self._api.query(self._name, fields, **params)
+
+    def __repr__(self) -> str:
+        return f"{self._api!r}.{self._name}"
+
+
+def _help(known: Interface) -> str:
+    parameters = [f"{p.name}\n    {p.description}" for p in known.parameters.values()]
+    columns = [f"{c.name}{f' [{c.unit}]' if c.unit else ''}{' (hidden)' if c.hidden else ''}: {c.description}"
+               for c in known.columns]  # fmt: skip
+    return "\n".join(
+        [f"{known.title}.", "", "Parameters", "----------", *parameters, "", "Columns", "-------", *columns]
+    )
 
 
 class _Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,8 @@ from ptolemy.errors import BadData
 from ptolemy.sources.port import Batch
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
-_COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
+COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 
 
 def check(interface: Interface, batch: Batch) -> None:
@@ -30,8 +32,12 @@ def check(interface: Interface, batch: Batch) -> None:
         if column.required:
             _refuse(batch, column.name, pc.is_null(values), "there is no value")
         if column.type == "date":
-            wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not _is_day(text)]
+            wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not is_day(text)]
             _refuse(batch, column.name, pc.is_in(values, pa.array(wrong, pa.string())), "is not a date, YYYYMMDD")
+        if column.type == "time":
+            wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not is_moment(text)]
+            _refuse(batch, column.name, pc.is_in(values, pa.array(wrong, pa.string())),
+                    "is not a moment, YYYY-MM-DD HH:MM:SS")  # fmt: skip
         if column.type == "float":
             _refuse(batch, column.name, pc.is_inf(values), "is not a finite number")
     for rule in interface.rules:
@@ -59,7 +65,7 @@ def check_keys(interface: Interface, batches: Sequence[Batch]) -> None:
 
 def _holds(rule: Rule, table: pa.Table) -> Any:
     right = table[rule.right] if isinstance(rule.right, str) else rule.right
-    return _COMPARE[rule.operator](table[rule.left], right).fill_null(True)
+    return COMPARE[rule.operator](table[rule.left], right).fill_null(True)
 
 
 def _refuse(batch: Batch, column: str, wrong: Any, why: str, beside: str | float = "") -> None:
@@ -85,7 +91,19 @@ def _find(batches: Sequence[Batch], row: int) -> tuple[Batch, int]:
     raise IndexError(row)
 
 
-def _is_day(text: str) -> bool:
+def is_moment(text: str) -> bool:
+    """Tell whether `text` is ``YYYY-MM-DD HH:MM:SS``, with up to six digits behind a point or none."""
+    if not _MOMENT.fullmatch(text):
+        return False
+    try:
+        datetime.strptime(text[:19], "%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return False
+    return True
+
+
+def is_day(text: str) -> bool:
+    """Tell whether `text` is a day, ``YYYYMMDD``."""
     try:
         return datetime.strptime(text, "%Y%m%d").strftime("%Y%m%d") == text
     except ValueError:

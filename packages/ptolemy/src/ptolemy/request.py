@@ -8,49 +8,100 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
+from ptolemy.catalogue import Interface
 from ptolemy.errors import BadParam, nearest
 
 Codes = str | Sequence[str] | None
 Day = str | date | None
 
-PARAMETERS = ("ts_code", "trade_date", "start_date", "end_date", "limit", "offset", "as_of")
-
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, checked; None means that it was not."""
+    """What was asked for, checked; None means that it was not.
+
+    ``filters`` are columns with the values that they may have, and whether a row without a value passes.
+    """
 
     codes: tuple[str, ...] | None = None
     start: str | None = None
     end: str | None = None
+    filters: tuple[tuple[str, tuple[str, ...], bool], ...] = ()
     limit: int | None = None
     offset: int = 0
     as_of: int | None = None
 
 
-def read_request(parameters: Mapping[str, Any]) -> Request:
+def read_request(known: Interface, parameters: Mapping[str, Any]) -> Request:
     """Return the request that `parameters` make; raise `BadParam` with the way out if they make none."""
-    for name in parameters:
-        if name not in PARAMETERS:
-            hint = nearest(name, PARAMETERS) or f"known: {', '.join(PARAMETERS)}, fields"
-            raise BadParam(f"no parameter is called {name!r}", hint=hint)
-    day = read_day("trade_date", parameters.get("trade_date"))
-    start, end = (read_day(name, parameters.get(name)) for name in ("start_date", "end_date"))
-    if day and (start or end):
-        raise BadParam("trade_date asks for one day, start_date and end_date for a range", hint="give one of the two")
-    if start and end and start > end:
+    words = known.parameters
+    found: dict[str, Any] = {}
+    day = None
+    filters = []
+    for name, value in parameters.items():
+        parameter = words.get(name)
+        if parameter is None:
+            hint = nearest(name, words) or f"known: {', '.join(words)}, fields"
+            raise BadParam(f"{known.name} has no parameter {name!r}", hint=hint)
+        if value is None or (isinstance(value, str) and not value):
+            continue
+        kind = parameter.kind
+        if kind == "count":
+            found[name] = read_count(name, value)
+        elif kind == "codes":
+            found["codes"] = read_codes(value, name)
+        elif kind == "filter":
+            filters.append((parameter.column, _values(name, value), False))
+        elif kind == "day":
+            day = read_day(name, value)
+        else:
+            found[kind] = (_moment if _is_moment(known) else read_day)(name, value)
+    for parameter in known.filters:
+        if parameter.default and parameters.get(parameter.name) in (None, ""):
+            filters.append((parameter.column, (parameter.default,), True))
+    if day is not None:
+        if "start" in found or "end" in found:
+            raise BadParam(f"{known.key[-1]} asks for one day, start_date and end_date for a range",
+                           hint="give one of the two")  # fmt: skip
+        found["start"] = found["end"] = day
+    start, end = found.get("start"), found.get("end")
+    if start is not None and end is not None and start > end + ("\uffff" if len(end) == 10 else ""):
         raise BadParam(f"start_date {start} is after end_date {end}", hint="swap them")
-    return Request(
-        codes=read_codes(parameters.get("ts_code")),
-        start=day or start,
-        end=day or end,
-        limit=read_count("limit", parameters.get("limit")),
-        offset=read_count("offset", parameters.get("offset")) or 0,
-        as_of=read_count("as_of", parameters.get("as_of")),
+    if end is not None and len(end) == 10:  # a whole day of moments
+        found["end"] = f"{end} 23:59:59.999999"
+    return Request(filters=tuple(filters), **{"offset": 0, **{k: v for k, v in found.items() if v is not None}})
+
+
+def _is_moment(known: Interface) -> bool:
+    return known.time is not None and known.time.type == "time"
+
+
+def _moment(name: str, value: Any) -> str:
+    """Return a moment as ``YYYY-MM-DD HH:MM:SS``, or a day as ``YYYY-MM-DD``."""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    text = str(value)
+    try:
+        if len(text) == 19 and datetime.strptime(text, "%Y-%m-%d %H:%M:%S"):
+            return text
+    except ValueError:
+        pass
+    day = read_day(name, value)
+    assert day is not None
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}"
+
+
+def _values(name: str, value: Any) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else value
+    words: Any = [given] if isinstance(given, int) and not isinstance(given, bool) else given
+    usable = isinstance(words, list | tuple) and all(
+        isinstance(w, str | int) and not isinstance(w, bool) and str(w).isprintable() for w in words
     )
+    if not usable or not words:
+        raise BadParam(f"{name} must be a text or a list of texts, not {str(value)[:100]!r}")
+    return tuple(dict.fromkeys(str(word).strip() for word in words))
 
 
-def read_codes(value: Codes) -> tuple[str, ...] | None:
+def read_codes(value: Codes, name: str = "ts_code") -> tuple[str, ...] | None:
     """Return the codes of a comma list or a sequence, in upper case as Tushare does; None if there is none."""
     if value is None or (isinstance(value, str) and not value):
         return None
@@ -59,11 +110,11 @@ def read_codes(value: Codes) -> tuple[str, ...] | None:
     words: list[Any] = value.split(",") if isinstance(value, str) else list(value) if usable else [None]
     if not all(isinstance(word, str) and word.isprintable() for word in words):
         raise BadParam(
-            f"ts_code must be a text or a list of texts, not {str(value)[:100]!r}", hint="ts_code='AAPL.US,IBM.US'"
+            f"{name} must be a text or a list of texts, not {str(value)[:100]!r}", hint=f"{name}='AAPL.US,IBM.US'"
         )
     codes = tuple(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
     if not codes:
-        raise BadParam("ts_code names no security", hint="leave it out to ask for all, or name one")
+        raise BadParam(f"{name} names no security", hint="leave it out to ask for all, or name one")
     return codes
 
 

@@ -19,6 +19,8 @@ from ptolemy.http.limits import Limits
 from ptolemy.http.service import Service
 from ptolemy.http.tokens import Tokens
 
+MAPPING = Path(__file__).parents[4] / "examples" / "data" / "bokeh-stocks.toml"
+
 
 @dataclass
 class Reply:
@@ -146,3 +148,43 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
 def service(serve: Callable[..., Running], real: str) -> Running:
     """Give a running service of the real bars that has no token yet."""
     return serve(real)
+
+
+@pytest.fixture(scope="session")
+def whole(stocks: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a store that holds every interface: real bars, what is made of them, and made-up rows for the rest."""
+    import pyarrow as pa
+
+    from ptolemy import resample, sample
+    from ptolemy.catalogue import interface, interfaces
+
+    url = f"arrow://{tmp_path_factory.mktemp('whole')}"
+    pt.collect(f"csv://{stocks}?mapping={MAPPING}", series=url)
+    with pt.open_series(url) as series:
+        daily = series.read("daily", codes=["AAPL.US", "MSFT.US"], start="20041101", end="20050331")
+        minutes = resample.minutes_of_ticks(sample.ticks(daily.filter(pa.compute.field("trade_date") < "20041122")))
+        series.upsert("stk_mins", minutes, key=interface("stk_mins").key)
+        for name, period in (("weekly", "W-FRI"), ("monthly", "M")):
+            series.upsert(name, longer(daily.to_pandas(), interface(name), period), key=interface(name).key)
+        for known in interfaces().values():
+            if not known.computed and known.name not in series.datasets():
+                rows = sample.rows(known, codes=5, days=["20050103", "20050104", "20050105"])
+                series.upsert(known.name, rows, key=known.key)
+    return url
+
+
+def longer(daily: Any, known: Any, period: str) -> Any:
+    """Return the bars of weeks or months that daily bars make."""
+    import pandas as pd
+    import pyarrow as pa
+
+    daily = daily.sort_values(["ts_code", "trade_date"])
+    daily["period"] = pd.to_datetime(daily["trade_date"]).dt.to_period(period)
+    made = daily.groupby(["ts_code", "period"], as_index=False).agg(
+        {"trade_date": "last", "open": "first", "high": "max", "low": "min", "close": "last", "pre_close": "first",
+         "vol": "sum"}
+    )  # fmt: skip
+    made["change"] = made["close"] - made["pre_close"]
+    made["pct_chg"] = made["change"] / made["pre_close"]
+    made["amount"] = float("nan")
+    return pa.Table.from_pandas(made[known.names], schema=known.schema(), preserve_index=False)

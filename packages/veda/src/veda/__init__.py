@@ -31,7 +31,9 @@ from veda.errors import (
 )
 
 if TYPE_CHECKING:
-    from veda.channels import Channel, promote, read_channel, renew
+    from veda.adding import Added, add
+    from veda.browsing import Browsed, browse
+    from veda.channels import Channel, promote, read_channel, renew, withdraw
     from veda.checking import Finding, check
     from veda.comparing import Difference, diff
     from veda.environment import create_environment, rollback_environment
@@ -56,9 +58,11 @@ if TYPE_CHECKING:
     from veda.upkeep import Collected, Fault, collect, stats, verify_store
 
 __all__ = [
+    "Added",
     "ArchiveRefused",
     "BackendUnavailable",
     "BadInput",
+    "Browsed",
     "Channel",
     "Collected",
     "ConfigError",
@@ -93,6 +97,8 @@ __all__ = [
     "Unsatisfiable",
     "Untrusted",
     "VedaError",
+    "add",
+    "browse",
     "check",
     "collect",
     "create_environment",
@@ -131,11 +137,14 @@ __all__ = [
     "update",
     "verify",
     "verify_store",
+    "withdraw",
     "yank",
 ]
 
 _HOMES = {
-    "channels": ("Channel", "promote", "read_channel", "renew"),
+    "adding": ("Added", "add"),
+    "browsing": ("Browsed", "browse"),
+    "channels": ("Channel", "promote", "read_channel", "renew", "withdraw"),
     "checking": ("Finding", "check"),
     "comparing": ("Difference", "diff"),
     "environment": ("create_environment", "rollback_environment"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,7 +67,7 @@ def read_channel(name: str, store: Store, url: str | None = None, *, home: Path 
 
 
 def promote(
-    ref: str,
+    refs: str | Sequence[str],
     to: str,
     *,
     from_: str | None = None,
@@ -75,44 +75,70 @@ def promote(
     expires: float = EXPIRES,
     home: Path | str | None = None,
 ) -> Channel:
-    """Put a release into the channel `to` and return the channel's new state.
+    """Put releases into the channel `to`, all in one move, and return the channel's new state.
 
     Parameters
     ----------
-    ref
-        A release of the store; only its name matters where `from_` is given.
+    refs
+        Releases of the store, one or many; only their names matter where `from_` is given, and none
+        at all means every release of that channel.
     from_
-        Take the release that this channel names.
+        Take the releases that this channel names.
     expires
         Days after which clients refuse the channel unless it is moved or renewed.
 
     Raises
     ------
     Untrusted
-        If the release is not signed by somebody trusted, or the channel is not ours to move.
+        If a release is not signed by somebody trusted, or the channel is not ours to move.
     Conflict
         If others kept moving the channel.
     """
-    from veda.remote import find_in_store
-
-    wanted, shown = Ref.parse(ref), str(store_url(store, home))
+    wanted = [Ref.parse(ref) for ref in ([refs] if isinstance(refs, str) else refs)]
+    shown, to = str(store_url(store, home)), normalise_tag(to)
     with open_store(store, home=home) as opened:
-        if from_:
-            there = _read(normalise_tag(from_), opened, shown, home)[0].releases.get(wanted.name)
-            if there is None:
-                raise NotFound(f"channel {from_} has no {wanted.name}", hint=f"veda channel show {from_}")
-            version = there.version
-        else:
-            version, there = find_in_store(wanted, opened), None
-        claim = Claim.parse(opened.get_claim(wanted.name, version))
-        pointed = Pointed(version, claim.digest, claim.manifest)
-        if there is not None and there != pointed:
-            raise Untrusted(f"{wanted.name}@{version} in the store is not what channel {from_} names")
-        if must_be_signed(opened, home):
-            check_release(opened, claim.manifest, f"{wanted.name}@{version}", home=home)
-        channel = _move(normalise_tag(to), {wanted.name: pointed}, opened, shown, expires, home)
-        data = {"digest": claim.digest, "sequence": channel.sequence}
-        put_event(opened, Event("promoted", wanted.name, version, channel.name, owner(), data))
+        there = _read(normalise_tag(from_), opened, shown, home)[0].releases if from_ else None
+        if not wanted and not there:
+            what = f"channel {from_} names no release" if from_ else "no release is named"
+            raise BadInput(what, hint=f"veda channel promote REF --to {to}")
+        moved: dict[str, Pointed] = {}
+        for ref in wanted or [Ref(name) for name in there or {}]:
+            moved[ref.name] = _candidate(ref, there, from_, opened, home)
+        channel = _move(to, moved, opened, shown, expires, home)
+        for name, pointed in moved.items():
+            data = {"digest": pointed.digest, "sequence": channel.sequence}
+            put_event(opened, Event("promoted", name, pointed.version, channel.name, owner(), data))
+    return channel
+
+
+def withdraw(
+    names: str | Sequence[str],
+    from_: str,
+    *,
+    store: str | None = None,
+    expires: float = EXPIRES,
+    home: Path | str | None = None,
+) -> Channel:
+    """Take packages out of a channel and return the channel's new state; who pulled them keeps them.
+
+    Raises
+    ------
+    NotFound
+        If the channel does not name one of them.
+    Untrusted, Conflict
+        As `promote` raises them.
+    """
+    going = [Ref.parse(name).name for name in ([names] if isinstance(names, str) else names)]
+    shown, from_ = str(store_url(store, home)), normalise_tag(from_)
+    with open_store(store, home=home) as opened:
+        present = _read(from_, opened, shown, home, expired=True)[0].releases
+        for name in going:
+            if name not in present:
+                raise NotFound(f"channel {from_} has no {name}", hint=f"veda channel show {from_}")
+        channel = _move(from_, dict.fromkeys(going), opened, shown, expires, home)
+        for name in going:
+            data = {"digest": present[name].digest, "sequence": channel.sequence}
+            put_event(opened, Event("withdrawn", name, present[name].version, from_, owner(), data))
     return channel
 
 
@@ -129,8 +155,26 @@ def channel_names(store: Store) -> list[str]:
     return [e.key.removeprefix("channels/") for e in store.list("channels/")]
 
 
+def _candidate(
+    ref: Ref, there: Mapping[str, Pointed] | None, from_: str | None, store: Store, home: Path | str | None
+) -> Pointed:
+    """Return what a channel will say of `ref`, once the store shows that it is so, and who has signed it."""
+    from veda.remote import find_in_store
+
+    if there is not None and ref.name not in there:
+        raise NotFound(f"channel {from_} has no {ref.name}", hint=f"veda channel show {from_}")
+    version = there[ref.name].version if there is not None else find_in_store(ref, store)
+    claim = Claim.parse(store.get_claim(ref.name, version))
+    pointed = Pointed(version, claim.digest, claim.manifest)
+    if there is not None and there[ref.name] != pointed:
+        raise Untrusted(f"{ref.name}@{version} in the store is not what channel {from_} names")
+    if must_be_signed(store, home):
+        check_release(store, claim.manifest, f"{ref.name}@{version}", home=home)
+    return pointed
+
+
 def _move(
-    name: str, change: Mapping[str, Pointed], store: Store, shown: str, expires: float, home: Path | str | None
+    name: str, change: Mapping[str, Pointed | None], store: Store, shown: str, expires: float, home: Path | str | None
 ) -> Channel:
     if not 0 < expires <= 3650:
         raise BadInput(f"a channel cannot expire in {expires:g} days", hint="--expires 30")
@@ -141,9 +185,9 @@ def _move(
         try:
             # An expired pointer may be moved on: that is how a channel comes back.
             present, mark = _read(name, store, shown, home, expired=True)
-            sequence, releases = present.sequence + 1, {**present.releases, **change}
+            sequence, after = present.sequence + 1, {**present.releases, **change}
         except NotFound:
-            mark, sequence, releases = None, _seen(home, shown, name)[0] + 1, dict(change)
+            mark, sequence, after = None, _seen(home, shown, name)[0] + 1, dict(change)
             trust(owner(), str(key.public), channel=name, home=home)  # whoever makes a channel may move it
         if not any(k.public == key.public and k.channel == name and not k.revoked for k in trusted(home)):
             raise Untrusted(
@@ -157,7 +201,7 @@ def _move(
             "sequence": sequence,
             "moved_at": now(),
             "expires_at": ends,
-            "releases": {n: asdict(r) for n, r in sorted(releases.items())},
+            "releases": {n: asdict(r) for n, r in sorted(after.items()) if r is not None},
         }
         document = {"pointer": pointer, "signature": sign(canonical_json(pointer), CHANNEL, key.private)}
         if store.replace(f"channels/{name}", canonical_json(document), mark):

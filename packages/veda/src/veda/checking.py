@@ -14,6 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from veda._house.progress import Progress, no_progress
+from veda.components import keep
 from veda.errors import BadInput
 from veda.interface import describe, module_paths
 from veda.names import normalise_name
@@ -54,7 +55,7 @@ def check(folder: str | os.PathLike[str], *, progress: Progress = no_progress) -
     workspace = Path(folder)
     project = read_project(workspace)
     files = source_files(workspace, project)
-    findings = [*_licence(files), *_entry_points(project, files)]
+    findings = [*_licence(files), *_entry_points(project, files), *_references(workspace, project)]
     for done, file in enumerate(files, 1):
         findings += _file(file, project, files)
         progress(done, len(files))
@@ -85,6 +86,18 @@ def _entry_points(project: Project, files: list[SourceFile]) -> Iterator[Finding
         for method, facts in point["methods"].items():
             if not facts["summary"]:
                 yield Finding("docstring", where, f"{target}.{method} has no docstring")
+
+
+def _references(folder: Path, project: Project) -> Iterator[Finding]:
+    for component in project.references:
+        try:
+            there = keep(folder, component)
+        except BadInput as exc:
+            yield Finding("component", component.path, f"{exc}; veda add it again")
+            continue
+        if not there:
+            detail = "neither the workspace nor this machine has it; a push works only where the store has it"
+            yield Finding("component", component.path, detail)
 
 
 def _file(file: SourceFile, project: Project, files: list[SourceFile]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What differs between two packages: files, methods, parameters, requirements."""
+"""What differs between two packages: files, components, methods, parameters, requirements."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def diff(before: str, after: str, *, registry: str | None = None, home: Path | s
     """
     old, new = (_manifest(what, registry, home) for what in (before, after))
     found: list[Difference] = []
-    for kind, facts in (("fact", _facts), ("requires", _requires), ("method", _methods), ("parameter", _parameters)):
+    kinds = {"fact": _facts, "requires": _requires, "component": _components, "method": _methods}
+    for kind, facts in {**kinds, "parameter": _parameters}.items():
         found += _compare(kind, facts(old), facts(new))
     return found + _compare("file", _files(old), _files(new))
 
@@ -61,6 +62,11 @@ def _requires(manifest: Manifest) -> dict[str, str]:
     from packaging.requirements import Requirement
 
     return {Requirement(r).name: r for r in manifest.facts["requires"]}
+
+
+def _components(manifest: Manifest) -> dict[str, str]:
+    shown = {c["path"]: (c["kind"], str(c.get("sha256", ""))[:12]) for c in manifest.facts.get("components", [])}
+    return {path: f"{kind} {digest}".rstrip() for path, (kind, digest) in shown.items()}
 
 
 def _methods(manifest: Manifest) -> dict[str, str]:

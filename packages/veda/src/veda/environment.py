@@ -19,11 +19,10 @@ from veda.environment_model import Generation, environments_folder, parse_enviro
 from veda.environment_site import discard, ensure_site, site_path, verify_site
 from veda.errors import BadInput, Conflict, Damaged, NotFound
 from veda.fetch import pull
-from veda.installed import find_archive, install, tree_path, verify_tree
+from veda.installed import find_archive, install_archive, tree_path, verify_tree
 from veda.lock_distributions import base_python
 from veda.lock_environment import lock, python_version
 from veda.lock_file import Lock, LockedPackage, difference
-from veda.package import contents
 from veda.settings import home as home_folder
 from veda.tree import clear_unfinished, locked
 
@@ -241,10 +240,9 @@ def ensure_package(
         return False
     archive = find_archive(package.digest, home)
     if archive is not None:
-        install(
-            archive.manifest, contents(archive.manifest, (archive.stored(c) for c in archive.manifest.chunks)), home
-        )
-        return True
+        with suppress(NotFound):  # what it keeps by reference may be in the store alone
+            install_archive(archive, home)
+            return True
     pulled = pull(f"{package.name}@{package.digest}", store, pinned=pinned, registry=registry, home=home)
     if (pulled.version, pulled.digest) != (package.version, package.digest):
         raise Damaged(f"the store has {pulled.name}@{pulled.version} under the digest of {package}")

@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from veda.environment import find_generation
 from veda.errors import BadInput
 from veda.fetch import ensure_installed, pull
-from veda.installed import install
+from veda.installed import install_archive
 from veda.lock_file import FILE, Lock
 from veda.names import Ref, normalise_version
-from veda.package import contents, pack
+from veda.package import pack
 from veda.publish import Pushed, push, register
 from veda.registry import Release, open_registry
 from veda.resolve import find_release, newest_first
@@ -85,7 +85,7 @@ def upload_template(
         target = home_folder(home) / "templates" / f"{generation.environment}-{version}.vedapkg"
         package = pack(workspace, target)
     register(package, registry=registry, home=home)
-    install(package.manifest, contents(package.manifest, (package.stored(c) for c in package.manifest.chunks)), home)
+    install_archive(package, home)
     pushed: Pushed = push(package, to, registry=registry, home=home)
     return Uploaded(package.name, package.version, package.digest, pushed.bytes_sent)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from veda._house.progress import Progress, no_progress
 from veda.channels import read_channel
 from veda.claims import Claim, read_manifest, release_of, versions, yanked_in
 from veda.errors import ArchiveRefused, Damaged, NotFound, ReleaseExists, Untrusted
-from veda.installed import find_archive, install, installed_manifest, tree_path
+from veda.installed import find_archive, install, install_archive, installed_manifest, tree_path
 from veda.keys import check_release, must_be_signed
 from veda.manifest import Chunk
 from veda.names import Ref
@@ -121,8 +122,8 @@ def ensure_installed(release: Release, *, registry: str | None = None, home: Pat
     if tree.is_dir():
         return tree
     if package := find_archive(release.digest, home):
-        stored = (package.stored(c) for c in package.manifest.chunks)
-        return install(package.manifest, contents(package.manifest, stored), home)
+        with suppress(NotFound):  # what it keeps by reference may be in the store alone
+            return install_archive(package, home)
     try:
         return pull(f"{release}", registry=registry, home=home).path
     except NotFound:

@@ -9,7 +9,7 @@ from pathlib import Path
 from veda._house.files import write_durably
 from veda.errors import ArchiveRefused, BackendUnavailable, Conflict, Damaged, NotFound, VedaError
 from veda.manifest import FileEntry, Manifest
-from veda.package import Package, check_project, open_package
+from veda.package import Package, check_project, contents, open_package
 from veda.settings import home as home_folder
 from veda.tree import check_tree, clear_unfinished, locked, write_tree
 from veda.workspace import FILE
@@ -32,7 +32,7 @@ def installed_manifest(digest: str, home: Path | str | None = None) -> Manifest 
     return manifest
 
 
-def install(manifest: Manifest, contents: Iterator[tuple[FileEntry, bytes]], home: Path | str | None = None) -> Path:
+def install(manifest: Manifest, files: Iterator[tuple[FileEntry, bytes]], home: Path | str | None = None) -> Path:
     """Write a tree into its place, all or nothing, and return it; one that is there is left alone."""
     tree = tree_path(manifest.digest, home)
     if tree.is_dir():
@@ -44,8 +44,20 @@ def install(manifest: Manifest, contents: Iterator[tuple[FileEntry, bytes]], hom
         # The manifest first: a tree that exists is complete, and says what it is.
         write_durably(_manifest_path(tree), manifest.to_bytes())
         with suppress(Conflict):  # another machine on a shared disk was faster, with the same content
-            write_tree(manifest, _checked(manifest, contents), tree, read_only=True)
+            write_tree(manifest, _checked(manifest, files), tree, read_only=True)
     return tree
+
+
+def install_archive(package: Package, home: Path | str | None = None) -> Path:
+    """Write the tree of a package file into its place and return it; again changes nothing.
+
+    Raises
+    ------
+    NotFound
+        If the package keeps a file by reference, and the cache here does not have it.
+    """
+    stored = (package.stored(chunk, home) for chunk in package.manifest.chunks)
+    return install(package.manifest, contents(package.manifest, stored), home)
 
 
 def verify_tree(digest: str, home: Path | str | None = None) -> Manifest:
@@ -83,9 +95,9 @@ def find_archive(digest: str, home: Path | str | None = None) -> Package | None:
     return package if package.digest == digest else None
 
 
-def _checked(manifest: Manifest, contents: Iterator[tuple[FileEntry, bytes]]) -> Iterator[tuple[FileEntry, bytes]]:
+def _checked(manifest: Manifest, files: Iterator[tuple[FileEntry, bytes]]) -> Iterator[tuple[FileEntry, bytes]]:
     seen: dict[str, bytes] = {}
-    for file, data in contents:
+    for file, data in files:
         if file.path == FILE:
             seen[FILE] = data
         yield file, data

@@ -7,7 +7,7 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 
 from veda.errors import BadInput, MissingRequirement, NotFound
 from veda.fetch import ensure_installed
-from veda.names import Ref
+from veda.names import Ref, path_fault
 from veda.registry import open_registry
 from veda.resolve import find_release
 from veda.workspace import source_root
@@ -30,14 +30,34 @@ _PREFIX = "_veda_"
 
 @dataclass(frozen=True)
 class PackageFacts:
-    """Which release a loaded class came from; it is the class's ``package``."""
+    """Which release a loaded class came from; it is the class's ``package``.
+
+    Parameters
+    ----------
+    folder
+        Where the release's files are; they never change.
+    """
 
     name: str
     version: str
     digest: str
+    folder: Path = field(default=Path(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
+
+    def file(self, path: str) -> Path:
+        """Return where a file or folder of the release is, such as ``"models/net.onnx"``; raise `NotFound` if nowhere.
+
+        Parameters
+        ----------
+        path
+            As it was in the workspace.
+        """
+        found = self.folder / path
+        if path_fault(path) or not found.exists():
+            raise NotFound(f"{self} has no file {path!r}", hint=f"veda inspect {self} --files")
+        return found
 
 
 @dataclass(frozen=True)
@@ -113,7 +133,7 @@ def load_algorithm(
     factory = getattr(_import(tree, release.digest, module, str(release)), attribute, None)
     if not callable(factory):
         raise BadInput(f"{release}: {point['target']} is nothing that can be called", hint="veda check the workspace")
-    factory.package = PackageFacts(release.name, release.version, release.digest)
+    factory.package = PackageFacts(release.name, release.version, release.digest, tree)
     return LoadedAlgorithm(
         factory, release.name, release.version, release.digest, point["methods"], point["parameters"]
     )

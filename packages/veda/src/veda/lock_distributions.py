@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -33,7 +34,11 @@ def find_uv() -> str | None:
 
 
 def resolve_distributions(
-    requirements: Sequence[str], python: Path, version: str, wheels: Path | None = None
+    requirements: Sequence[str],
+    python: Path,
+    version: str,
+    wheels: Path | None = None,
+    keep: Sequence[LockedDistribution] = (),
 ) -> tuple[LockedDistribution, ...]:
     """Return one version of each distribution that `requirements` need, sorted by name.
 
@@ -45,6 +50,8 @@ def resolve_distributions(
         The interpreter that they are for, and its version, such as ``"3.11"``.
     wheels
         A folder of wheels that is looked into instead of the index.
+    keep
+        What is taken before newer versions where it fits. pip, unlike uv, takes all of it or none.
 
     Raises
     ------
@@ -56,7 +63,15 @@ def resolve_distributions(
     if not requirements:
         return ()
     uv = find_uv()
-    found = _uv(uv, requirements, python, version, wheels) if uv else _pip(requirements, python, wheels)
+    if uv:
+        found = _uv(uv, requirements, python, version, wheels, keep)
+    else:
+        try:
+            found = _pip(requirements, python, wheels, keep)
+        except Unsatisfiable:
+            if not keep:
+                raise
+            found = _pip(requirements, python, wheels, ())
     return tuple(sorted(found, key=lambda d: d.name))
 
 
@@ -85,11 +100,21 @@ def requirement_lines(distributions: Sequence[LockedDistribution]) -> list[str]:
 
 
 def _uv(
-    uv: str, requirements: Sequence[str], python: Path, version: str, wheels: Path | None
+    uv: str,
+    requirements: Sequence[str],
+    python: Path,
+    version: str,
+    wheels: Path | None,
+    keep: Sequence[LockedDistribution],
 ) -> list[LockedDistribution]:
     options = ("--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--python", str(python))
-    command = [uv, "pip", "compile", *options, "--python-version", version, *_source(wheels), "-"]
-    text = _run(command, "".join(f"{r}\n" for r in requirements)).replace("\\\n", " ")
+    with TemporaryDirectory() as folder:
+        # uv takes what the file that it writes to held before, where that fits.
+        out = Path(folder) / "locked.txt"
+        out.write_text("".join(f"{d.name}=={d.version}\n" for d in keep), encoding="utf-8")
+        command = [uv, "pip", "compile", *options, "--python-version", version, *_source(wheels), "-o", str(out), "-"]
+        _run(command, "".join(f"{r}\n" for r in requirements))
+        text = out.read_text(encoding="utf-8").replace("\\\n", " ")
     found = []
     for line in text.splitlines():
         head, mark, _ = line.partition(" --hash=")
@@ -102,9 +127,15 @@ def _uv(
     return found
 
 
-def _pip(requirements: Sequence[str], python: Path, wheels: Path | None) -> list[LockedDistribution]:
+def _pip(
+    requirements: Sequence[str], python: Path, wheels: Path | None, keep: Sequence[LockedDistribution]
+) -> list[LockedDistribution]:
     command = [str(python), "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
-    report = json.loads(_run([*command, *_source(wheels), *requirements], ""))
+    with TemporaryDirectory() as folder:
+        kept = Path(folder) / "kept.txt"
+        kept.write_text("".join(f"{d.name}=={d.version}\n" for d in keep), encoding="utf-8")
+        constraints = ["--constraint", str(kept)] if keep else []
+        report = json.loads(_run([*command, *_source(wheels), *constraints, *requirements], ""))
     found = []
     for item in report["install"]:
         archive = item["download_info"].get("archive_info", {})

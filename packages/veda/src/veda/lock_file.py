@@ -77,7 +77,9 @@ class Lock:
         try:
             facts = json.loads(data)
             if not isinstance(facts, dict) or facts.pop("format", None) != FORMAT:
-                raise BadInput(f"{where} is not a lock of format {FORMAT}", hint="veda lock REF...")
+                raise BadInput(
+                    f"{where} is not a lock of format {FORMAT}", hint="veda lock --upgrade REF... writes it anew"
+                )
             said = facts.pop("digest", None)
             lock = cls(
                 requests=tuple(_texts(facts.pop("requests"))),
@@ -90,9 +92,9 @@ class Lock:
         except BadInput:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-            raise BadInput(f"{where} is not a lock: {exc}", hint="veda lock REF...") from None
+            raise BadInput(f"{where} is not a lock: {exc}", hint="veda lock --upgrade REF... writes it anew") from None
         if facts or said != lock.digest or not re.fullmatch(r"[0-9]{1,3}\.[0-9]{1,3}", lock.python):
-            raise BadInput(f"{where} was changed after it was locked", hint="veda lock REF... writes it anew")
+            raise BadInput(f"{where} was changed after it was locked", hint="veda lock --upgrade REF... writes it anew")
         return lock
 
     @classmethod

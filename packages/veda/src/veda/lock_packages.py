@@ -61,7 +61,9 @@ class Candidate:
 _Information = RequirementInformation[Need, Candidate]
 
 
-def resolve_packages(requests: Sequence[str], registry: Registry, python: str) -> list[tuple[LockedPackage, Release]]:
+def resolve_packages(
+    requests: Sequence[str], registry: Registry, python: str, keep: Iterable[LockedPackage] = ()
+) -> list[tuple[LockedPackage, Release]]:
     """Return one release of each package that `requests` need, sorted by name; newest versions first.
 
     Parameters
@@ -70,6 +72,8 @@ def resolve_packages(requests: Sequence[str], registry: Registry, python: str) -
         References, such as ``"momentum@~=1.2"``.
     python
         Version of Python that all must run on, such as ``"3.11"``.
+    keep
+        What is taken before newer versions where it fits, yanked or not: what an older lock holds.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def resolve_packages(requests: Sequence[str], registry: Registry, python: str) -
     BadInput
         If packages need each other in a cycle.
     """
-    shelf = _Shelf(registry, python)
+    shelf = _Shelf(registry, python, {p.name: p.digest for p in keep})
     needs = [_need(Ref.parse(r), registry) for r in requests]
     provider = _Provider(shelf)
     try:
@@ -97,8 +101,9 @@ def resolve_packages(requests: Sequence[str], registry: Registry, python: str) -
 class _Shelf:
     """What the registry has of each package, newest first, read once."""
 
-    def __init__(self, registry: Registry, python: str) -> None:
+    def __init__(self, registry: Registry, python: str, kept: Mapping[str, str]) -> None:
         self._registry = registry
+        self._kept = kept
         self._python = Version(python)
         self._versions: dict[str, list[Candidate]] = {}
         self._yanked: dict[str, Mapping[str, str]] = {}
@@ -112,13 +117,16 @@ class _Shelf:
         return self._versions[name]
 
     def fitting(self, name: str, needs: Sequence[Need]) -> list[Candidate]:
-        """Return the versions that fulfil all `needs`; a pre-release or a yanked one only where it is named."""
+        """Return the versions that fulfil all `needs`; a pre-release or a yanked one only where it is named or kept."""
         exact = any(n.exact for n in needs)
         asks_for_early = exact or any(n.specifier.prereleases for n in needs)
-        found = [c for c in self.versions(name) if all(n.fits(c) for n in needs) and self._runs(c)]
-        found = [c for c in found if exact or c.release.version not in self._yanked[name]]
-        final = [c for c in found if asks_for_early or not c.version.is_prerelease]
-        return final or found
+        fitting = [c for c in self.versions(name) if all(n.fits(c) for n in needs) and self._runs(c)]
+        found = [c for c in fitting if exact or c.release.version not in self._yanked[name]]
+        final = [c for c in found if asks_for_early or not c.version.is_prerelease] or found
+        if name not in self._kept:
+            return final
+        kept = [c for c in fitting if c.release.digest == self._kept[name]]
+        return [*kept, *(c for c in final if c not in kept)]
 
     def names(self) -> set[str]:
         return {r.name for r in self._registry.releases()}

@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from veda.errors import ArchiveRefused, BadInput
 from veda.names import normalise_name, normalise_version, path_fault, paths_fault
 
 FORMAT = "1.0"
+WITH_REFERENCES = "1.1"  #: The format of a package that keeps files by reference.
 MAX_MANIFEST = 64 << 20  #: Bytes.
 MAX_FILES = 100_000
 MAX_FILE = 1 << 30  #: Bytes of one file.
@@ -38,17 +39,25 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Chunk:
-    """One chunk: whole files, one after the other; `sha256` and `size` are those of its stored bytes."""
+    """One chunk: whole files, one after the other; `sha256` and `size` are those of its stored bytes.
+
+    An `external` one is kept by reference: no package file holds it, only a store.
+    """
 
     sha256: str
     size: int
     raw_size: int
     encoding: str
+    external: bool = False
 
     @property
     def member(self) -> str:
         """Its name in the archive."""
         return f"chunks/{self.sha256}.{'zst' if self.encoding == 'zstd' else 'raw'}"
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest says of it; ``external`` only where it is."""
+        return {k: v for k, v in asdict(self).items() if k != "external" or v}
 
 
 class Manifest:
@@ -102,6 +111,11 @@ class Manifest:
     def digest(self) -> str:
         """The package's identity, ``sha256:...`` of its tree of files."""
         return str(self.facts["digest"])
+
+    @property
+    def packed(self) -> tuple[Chunk, ...]:
+        """The chunks that are members of the package file."""
+        return tuple(c for c in self.chunks if not c.external)
 
     @property
     def size(self) -> int:
@@ -161,6 +175,9 @@ def _check_head(facts: Mapping[str, Any]) -> None:
     environment = facts.get("environment", "veda.lock")
     if not isinstance(environment, str) or path_fault(environment):
         _refuse("manifest-field", "environment is not the path of a lock")
+    components = facts.get("components", [])
+    if not isinstance(components, list) or not all(isinstance(c, dict) and _is_component(c) for c in components):
+        _refuse("manifest-field", "components is not a list of components")
     points = facts.get("entry_points")
     if not isinstance(points, list) or not all(isinstance(p, dict) and _is_point(p) for p in points):
         _refuse("manifest-field", "entry_points is not a list of entry points")
@@ -169,6 +186,10 @@ def _check_head(facts: Mapping[str, Any]) -> None:
 def _is_point(point: Mapping[str, Any]) -> bool:
     texts = all(isinstance(point.get(k), str) for k in ("name", "target", "summary"))
     return texts and all(isinstance(point.get(k), dict) for k in ("methods", "parameters"))
+
+
+def _is_component(component: Mapping[str, Any]) -> bool:
+    return all(isinstance(v := component.get(k), str) and v.isprintable() for k in ("path", "kind"))
 
 
 def _check_files(files: tuple[FileEntry, ...]) -> None:
@@ -216,7 +237,11 @@ def _file(value: object) -> FileEntry:
 
 
 def _chunk(value: object) -> Chunk:
-    chunk = Chunk(_text(value, "sha256"), _count(value, "size"), _count(value, "raw_size"), _text(value, "encoding"))
+    texts = _text(value, "sha256"), _text(value, "encoding")
+    external = value.get("external", False) if isinstance(value, dict) else False
+    chunk = Chunk(texts[0], _count(value, "size"), _count(value, "raw_size"), texts[1], external is True)
+    if isinstance(value, dict) and "external" in value and (external is not True or chunk.encoding != "raw"):
+        _refuse("manifest-field", "external is either true, of a raw chunk, or not there")
     if not _HEX.fullmatch(chunk.sha256) or chunk.encoding not in ("raw", "zstd"):
         _refuse("manifest-field", "a chunk has no SHA-256 or an unknown encoding")
     if chunk.encoding == "raw" and chunk.size != chunk.raw_size:

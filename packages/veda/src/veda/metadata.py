@@ -37,7 +37,7 @@ def _veda(manifest: Manifest) -> bytes:
 def _record(first: Mapping[str, bytes], manifest: Manifest, folder: str) -> bytes:
     lines = [f"{name},sha256={_encoded(hashlib.sha256(d).digest())},{len(d)}" for name, d in first.items()]
     lines += [f"{folder}/RECORD,,"]
-    lines += [f"{c.member},sha256={_encoded(bytes.fromhex(c.sha256))},{c.size}" for c in manifest.chunks]
+    lines += [f"{c.member},sha256={_encoded(bytes.fromhex(c.sha256))},{c.size}" for c in manifest.packed]
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -18,9 +18,10 @@ from veda._house.progress import Progress, no_progress
 from veda._house.version import installed_version
 from veda.archive import ArchiveWriter, Member, read_directory, read_member
 from veda.chunks import pack_chunk, plan, read_source, split, unpack_chunk
+from veda.components import Component, keep, kept
 from veda.errors import ArchiveRefused, BadInput, Conflict
 from veda.interface import describe
-from veda.manifest import FORMAT, MAX_MANIFEST, Chunk, FileEntry, Manifest, tree_digest
+from veda.manifest import FORMAT, MAX_MANIFEST, WITH_REFERENCES, Chunk, FileEntry, Manifest, tree_digest
 from veda.metadata import members
 from veda.tree import write_tree
 from veda.unchanged import Unchanged
@@ -53,8 +54,12 @@ class Package:
         """Identity of the content, ``sha256:...``."""
         return self.manifest.digest
 
-    def stored(self, chunk: Chunk) -> bytes:
-        """Return a chunk's bytes as they are in the file."""
+    def stored(self, chunk: Chunk, home: Path | str | None = None) -> bytes:
+        """Return a chunk's bytes as they are in the file; those kept by reference come from the cache in `home`."""
+        if chunk.external:
+            number = self.manifest.chunks.index(chunk)
+            what = next(f.path for f in self.manifest.files if f.chunk == number)
+            return kept(chunk.sha256, f"{what} of {self.name}@{self.version}", home)
         try:
             with self.path.open("rb") as file:
                 return read_member(file, self.members[chunk.member])
@@ -109,6 +114,10 @@ def pack(
     points = _entry_points(project, by_path)
     with SpooledTemporaryFile(max_size=_MEMORY) as spool:
         entries, chunks = _pack_chunks(files, cast(BinaryIO, spool), progress)
+        for reference in project.references:
+            keep(workspace, reference)
+            _refer(reference, entries, chunks)
+        entries.sort(key=lambda e: e.path.encode())
         manifest = Manifest(_facts(project, points, entries, chunks, commit))
         spool.seek(0)
         try:
@@ -116,7 +125,7 @@ def pack(
                 writer = ArchiveWriter(cast(BinaryIO, file))
                 for name, data in members(manifest).items():
                     writer.add(name, data)
-                for chunk in manifest.chunks:
+                for chunk in manifest.packed:
                     writer.add(chunk.member, spool.read(chunk.size))
                 writer.close()
         except OSError as exc:
@@ -143,9 +152,9 @@ def open_package(path: str | os.PathLike[str]) -> Package:
     with path.open("rb") as file:
         manifest = Manifest.from_bytes(read_member(file, found[0]))
         small = members(manifest)
-        if [m.name for m in found] != [*small, *(c.member for c in manifest.chunks)]:
+        if [m.name for m in found] != [*small, *(c.member for c in manifest.packed)]:
             raise ArchiveRefused("members-disagree", "the members are not those that the manifest names, in its order")
-        if any(by_name[c.member].size != c.size for c in manifest.chunks):
+        if any(by_name[c.member].size != c.size for c in manifest.packed):
             raise ArchiveRefused("members-disagree", "a chunk has another size than the manifest says")
         for name, data in small.items():
             if by_name[name].size != len(data) or read_member(file, by_name[name]) != data:
@@ -198,6 +207,7 @@ def check_project(manifest: Manifest, contents: dict[str, bytes]) -> None:
     said = {
         "packages": None,
         "environment": None,
+        "components": None,
         **_project_facts(project),
         "entry_points": dict(project.entry_points),
     }
@@ -205,6 +215,10 @@ def check_project(manifest: Manifest, contents: dict[str, bytes]) -> None:
     if said != found:
         key = next(k for k in said if said[k] != found[k])
         raise ArchiveRefused("manifest-disagrees", f"the manifest and the package's {FILE} differ in {key}")
+    files = {f.path: (f.size, f.sha256) for f in manifest.files}
+    for component in project.references:
+        if files.get(component.path) != (component.size, component.sha256):
+            raise ArchiveRefused("manifest-disagrees", f"{component.path!r} is not what the package's {FILE} refers to")
 
 
 def _contents(package: Package, progress: Progress) -> Iterator[tuple[FileEntry, bytes]]:
@@ -250,6 +264,17 @@ def _pack_chunks(files: list[SourceFile], spool: BinaryIO, progress: Progress) -
     return entries, described
 
 
+def _refer(component: Component, entries: list[FileEntry], chunks: list[Chunk]) -> None:
+    """Add a reference: a chunk of its own, which is the file as it is, and which the package file does not hold."""
+    chunk = Chunk(component.sha256, component.size, component.size, "raw", external=True)
+    known = {c.sha256: n for n, c in enumerate(chunks)}
+    if chunk.sha256 not in known:
+        known[chunk.sha256] = len(chunks)
+        chunks.append(chunk)
+    number = known[chunk.sha256]
+    entries.append(FileEntry(component.path, "0644", component.size, component.sha256, number, 0))
+
+
 def _entry_points(project: Project, files: dict[str, SourceFile]) -> list[dict[str, Any]]:
     root = source_root(list(files))
 
@@ -265,13 +290,13 @@ def _facts(
 ) -> dict[str, Any]:
     root = source_root([e.path for e in entries])
     return {
-        "format": FORMAT,
+        "format": WITH_REFERENCES if project.references else FORMAT,
         **_project_facts(project),
         "tag": "any",
         "entry_points": points,
         "digest": tree_digest(entries),
         "files": [asdict(e) for e in entries],
-        "chunks": [asdict(c) for c in chunks],
+        "chunks": [c.facts() for c in chunks],
         "provenance": {
             "builder": f"veda {installed_version()}",
             "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
@@ -292,6 +317,7 @@ def _project_facts(project: Project) -> dict[str, Any]:
         "requires_python": project.requires_python,
         **({"packages": list(project.packages)} if project.packages else {}),
         **({"environment": project.environment} if project.environment else {}),
+        **({"components": [c.facts() for c in project.components]} if project.components else {}),
     }
 
 

@@ -108,7 +108,7 @@ def push(
     shown = str(store_url(to, home))
     with open_store(to, home=home) as store:
         _refuse_taken(store, manifest)
-        sent = _send(store, source, progress)
+        sent = _send(store, source, progress, home)
         blob = store.put_blob(manifest.to_bytes())
         key = signing_key(home, make=not is_own(store, home))
         if key:
@@ -169,11 +169,11 @@ def _refuse_taken(store: Store, manifest: Manifest) -> None:
         raise ReleaseExists(manifest.name, manifest.version, standing.digest)
 
 
-def _send(store: Store, package: Package, progress: Progress) -> list[Chunk]:
+def _send(store: Store, package: Package, progress: Progress, home: Path | str | None) -> list[Chunk]:
     def send(chunk: Chunk) -> bool:
         if store.has_blob(chunk.sha256):
             return False
-        stored = package.stored(chunk)
+        stored = package.stored(chunk, home)
         unpack_chunk(chunk, stored)  # a damaged file must not reach others
         store.put_blob(stored)
         return True

@@ -16,6 +16,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from veda._house.errors import nearest
+from veda.components import Component, missing, parse_components
 from veda.errors import BadInput
 from veda.names import normalise_name, normalise_version, path_fault, paths_fault
 
@@ -62,6 +63,12 @@ class Project:
     exclude: tuple[str, ...] = field(default=())
     packages: tuple[str, ...] = ()
     environment: str = ""
+    components: tuple[Component, ...] = ()
+
+    @property
+    def references(self) -> tuple[Component, ...]:
+        """The components whose bytes are in no package file."""
+        return tuple(c for c in self.components if c.sha256)
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def parse_project(data: bytes, where: str = FILE) -> Project:
         document = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
         raise BadInput(f"{where} cannot be read: {exc}") from None
-    _known(document, ("package", "entry-points", "environment"), where, "section")
+    _known(document, ("package", "entry-points", "environment", "components"), where, "section")
     package = document.get("package")
     if not isinstance(package, dict):
         raise BadInput(f"{where} has no section [package]", hint="add [package] with name, version and license")
@@ -126,6 +133,7 @@ def parse_project(data: bytes, where: str = FILE) -> Project:
         exclude=_texts(package, "exclude", where),
         packages=tuple(sorted(_package(r, where) for r in _texts(package, "packages", where))),
         environment=environment,
+        components=parse_components(document.get("components", {}), where),
     )
 
 
@@ -135,17 +143,24 @@ def source_root(paths: Iterator[str] | list[str]) -> str:
 
 
 def source_files(folder: Path, project: Project) -> list[SourceFile]:
-    """List what will be packed, in the order of the UTF-8 bytes of the paths.
+    """List what will be packed, in the order of the UTF-8 bytes of the paths; references are left out.
 
     Raises
     ------
     BadInput
-        If a name is not portable, two names clash, or a file is a link, a device or unreadable.
+        If a name is not portable, two names clash, a component is not there, or a file is a link, a
+        device or unreadable.
     """
-    found = scan(folder, project)
+    references = {c.path for c in project.references}
+    found = [f for f in scan(folder, project) if f.path not in references]
     fault = next((f for f in map(path_fault, (s.path for s in found)) if f), None)
-    if fault := fault or paths_fault([s.path for s in found]):
+    if fault := fault or paths_fault([*(s.path for s in found), *references]):
         raise BadInput(f"{folder}: {fault[1]}", hint="rename the file, or name it under exclude in veda.toml")
+    if lacking := missing(project.components, [*(s.path for s in found), *references]):
+        raise BadInput(
+            f"{folder}: component {lacking.path!r} is not among the files that are packed",
+            hint=f"put it there, or take it out of [components] in {FILE}",
+        )
     return found
 
 

@@ -77,6 +77,7 @@ def test_the_whole_way_from_a_lock_to_a_roll_out_and_back(run, family, tmp_path,
         ("lock alpha beta@1.0", 5, "hint: veda lock alpha beta@0.9"),
         ("lock alpha --set 'A B=1'", 2, "cannot set 'A B'"),
         ("lock alpha --set A", 2, "NAME=VALUE"),
+        ("lock alpha -P nobody", 2, "the lock has nothing called nobody"),
         ("lock alpha --check -o none.lock", 1, ""),
         ("env create research", 2, "give REFs, --lock or --template"),
         ("env create research --lock none.lock", 2, "none.lock cannot be read"),
@@ -103,6 +104,30 @@ def test_an_error_is_one_line_with_the_right_code(run, family, home, line, code,
     assert said in err + out
     assert "Traceback" not in err
     assert not (home / "envs").exists() or not [p for p in (home / "envs").iterdir() if p.name[0] != "."]
+
+
+def test_a_lock_file_keeps_its_versions_until_somebody_asks_for_newer_ones(run, publish, tmp_path):
+    publish("alpha", "1.0")
+    run("lock alpha -o a.lock")
+    publish("alpha", "2.0")
+
+    assert run("lock alpha -o a.lock --check")[0] == 0
+    assert json.loads(run("lock alpha -o a.lock --json")[1])["packages"] == ["alpha@1.0"]
+    assert run("lock alpha -o a.lock -P alpha")[2].startswith("package alpha: 1.0")
+    publish("alpha", "3.0")
+    assert run("lock alpha -o a.lock --upgrade")[0] == 0
+    assert "alpha@3.0" in (tmp_path / "a.lock").read_text() or '"3.0"' in (tmp_path / "a.lock").read_text()
+    run("yank alpha@3.0 --reason 'wrong sign'")
+    assert "alpha@3.0 is yanked: wrong sign; -P alpha takes another" in run("lock alpha -o a.lock")[2]
+
+
+def test_a_damaged_lock_file_is_written_anew_by_an_upgrade_alone(run, publish, tmp_path):
+    publish("alpha", "1.0")
+    (tmp_path / "a.lock").write_text("{}")
+
+    code, _, err = run("lock alpha -o a.lock")
+    assert (code, "--upgrade" in err) == (2, True)
+    assert run("lock alpha -o a.lock --upgrade")[0] == 0
 
 
 def test_a_difference_is_a_finding(run, family):

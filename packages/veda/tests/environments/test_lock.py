@@ -81,6 +81,64 @@ def test_a_yanked_version_is_locked_only_where_it_is_named(publish):
     assert [str(p) for p in lock(["alpha@1.1"]).packages] == ["alpha@1.1"]
 
 
+def test_what_a_lock_holds_stays_until_it_is_upgraded(publish):
+    for name in ("alpha", "beta"):
+        publish(name, "1.0")
+    old = lock(["alpha", "beta"])
+    for name in ("alpha", "beta"):
+        publish(name, "2.0")
+
+    assert lock(["alpha", "beta"], keep=old) == old
+    assert [str(p) for p in lock(["alpha", "beta"], keep=old, upgrade=["beta"]).packages] == ["alpha@1.0", "beta@2.0"]
+    assert [str(p) for p in lock(["alpha", "beta"]).packages] == ["alpha@2.0", "beta@2.0"]
+
+
+def test_what_a_lock_holds_gives_way_where_it_no_longer_fits(publish):
+    publish("common", "1.0")
+    publish("alpha", "1.0", "common")
+    old = lock(["alpha"])
+    publish("common", "2.0")
+    publish("beta", "1.0", "common>=2")
+
+    assert [str(p) for p in lock(["alpha", "beta"], keep=old).packages] == ["alpha@1.0", "beta@1.0", "common@2.0"]
+    assert [str(p) for p in lock(["alpha@>=1"], keep=old).packages] == ["alpha@1.0", "common@1.0"]
+
+
+def test_a_version_that_was_yanked_after_it_was_locked_stays(publish):
+    publish("alpha", "1.0")
+    publish("alpha", "1.1")
+    old = lock(["alpha"])
+    with open_registry() as registry:
+        registry.append(Event("yanked", "alpha", "1.1", data={"reason": "wrong sign"}))
+
+    assert lock(["alpha"], keep=old) == old
+    assert [str(p) for p in lock(["alpha"], keep=old, upgrade=["Alpha"]).packages] == ["alpha@1.0"]
+
+
+def test_to_upgrade_what_a_lock_does_not_hold_is_refused(family):
+    old = lock(["alpha"])
+
+    with pytest.raises(BadInput, match="the lock has nothing called alhpa") as caught:
+        lock(["alpha"], keep=old, upgrade=["alhpa"])
+    assert caught.value.hint == "did you mean 'alpha'?"
+
+
+@pytest.mark.parametrize("tool", [pytest.param("uv", marks=needs_uv), "pip"])
+def test_a_distribution_stays_too_until_it_is_upgraded(publish, wheel, tool, monkeypatch):
+    if tool == "pip":
+        monkeypatch.setattr("veda.lock_distributions.find_uv", lambda: None)
+    folder = wheel("lib_a", "1.0")
+    publish("alpha", "1.0", requires=("lib-a",))
+    old = lock(["alpha"], wheels=folder)
+    wheel("lib_a", "2.0")
+
+    assert lock(["alpha"], wheels=folder, keep=old) == old
+    (changed,) = lock(["alpha"], wheels=folder, keep=old, upgrade=["lib-a"]).distributions
+    assert changed.version == "2.0"
+    (forced,) = lock(["alpha"], requirements=["lib-a>=2"], wheels=folder, keep=old).distributions
+    assert forced.version == "2.0"
+
+
 def test_tags_and_digests_are_requests_too(publish):
     publish("alpha", "1.0")
     publish("alpha", "2.0")

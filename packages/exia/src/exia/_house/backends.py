@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from .errors import DISTRIBUTION, LIBRARY, BadInput, MissingExtra, UnknownBackend, nearest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-_SECRETS = ("password", "passwd", "pwd", "secret", "token", "key", "credential", "signature")
+_SECRET = re.compile("password|passwd|pwd|secret|token|key|credential|signature", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class BackendURL:
             raise BadInput(f"{_masked(text)!r} is not a URL", hint=hint)
         return cls(
             scheme=parts.scheme,
-            host=_host(parts),
+            host=unquote(parts.hostname or ""),
             port=port,
             user=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
@@ -70,7 +71,7 @@ class BackendURL:
         user = quote(self.user, safe="") + (":***" if self.password else "") + "@" if self.user or self.password else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = f":{self.port}" if self.port is not None else ""
-        shown = "&".join(f"{quote(k)}={'***' if _is_secret(k) else quote(v)}" for k, v in self.query.items())
+        shown = "&".join(f"{quote(k)}={'***' if _SECRET.search(k) else quote(v)}" for k, v in self.query.items())
         slashes = "" if self.path and not self.path.startswith("/") else "//"
         return f"{self.scheme}:{slashes}{user}{host}{port}{quote(self.path)}" + (f"?{shown}" if shown else "")
 
@@ -122,14 +123,6 @@ def _adapters(port: str) -> EntryPoints:
     from importlib.metadata import entry_points  # 20 ms to import, and `--help` opens nothing
 
     return entry_points(group=f"{LIBRARY}.{port}")
-
-
-def _host(parts: SplitResult) -> str:
-    return unquote(parts.hostname or "")
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name.lower() for word in _SECRETS)
 
 
 def _masked(text: str) -> str:

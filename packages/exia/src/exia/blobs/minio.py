@@ -86,6 +86,8 @@ class MinioBlobs:
                 raise
             try:
                 data = bytes(answer.data)
+                if "Content-Length" not in answer.headers:  # the line was cut among the headers
+                    raise BackendUnavailable(f"{self._url} sent a part of blob {digest[:12]}...", hint="try again")
             finally:
                 answer.close()
                 answer.release_conn()

@@ -10,6 +10,7 @@ COMMANDS: dict[str, str] = {
     "call": "exia.cli.call:call",
     "methods": "exia.cli.methods:methods",
     "models": "exia.cli.models:models",
+    "monitor": "exia.cli.monitor:monitor",
     "params": "exia.cli.params:params",
     "runs": "exia.cli.runs:runs",
     "serve": "exia.cli.serve:serve",

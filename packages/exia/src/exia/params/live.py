@@ -13,6 +13,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
 from exia.errors import BackendUnavailable, ExiaError, ParamsNotFound
+from exia.notices import tell as tell_watchers
 from exia.params.last import LastGood
 from exia.params.port import Head, checked_name
 from exia.params.schema import Schema
@@ -233,6 +234,7 @@ class Live:
             raise
 
     def _tell(self, event: str, **facts: Any) -> None:
+        tell_watchers("params", event, {"name": self.name, **facts})
         if self._on_event is None:
             return
         try:

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from exia.errors import FactoryError
+from exia.notices import watchers
 from exia.pooling.borrowers import mark
 from exia.pooling.care import Failures
 from exia.pooling.entry import EMPTY, Entry
@@ -111,7 +112,7 @@ class Lending(Places[T]):
             entry.expires = monotonic() + limits.max_lifetime * random.uniform(0.95, 1.0)
         with self._lock:
             self._created += 1
-        if self._listeners:
+        if self._listeners or watchers:
             self._tell("created", version=line.version.label, generation=line.generation)
 
     def _give(self, entry: Entry[T], error: BaseException | None, held: Line[T] | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from exia.errors import BadInput
+from exia.pooling.elsewhere import Where
 from exia.pooling.factory import Factory
 from exia.pooling.limits import ForkPolicy, Limits, Track
 from exia.pooling.pool import Pool
@@ -42,6 +43,7 @@ def pool(
     fork: ForkPolicy = ...,
     background: bool = ...,
     process: bool = ...,
+    ray: bool = ...,
 ) -> Pool[Any]: ...
 
 
@@ -69,6 +71,7 @@ def pool(
     fork: ForkPolicy = ...,
     background: bool = ...,
     process: bool = ...,
+    ray: bool = ...,
 ) -> Pool[T]: ...
 
 
@@ -95,6 +98,7 @@ def pool(
     fork: ForkPolicy = "rebuild",
     background: bool = False,
     process: bool = False,
+    ray: bool = False,
 ) -> Pool[Any]:
     """Open a pool of objects.
 
@@ -144,6 +148,9 @@ def pool(
     process
         Let each object live in a process of its own: what is leased stands for it, and its methods
         are called there. Arguments and results are pickled; arrays above 64 KB go through shared memory.
+    ray
+        Let each object live in a Ray actor of its own, called like one in a process; Ray starts on this
+        machine, on loopback and with a token, or is the one that this process speaks to already.
 
     Raises
     ------
@@ -155,6 +162,8 @@ def pool(
         If nothing is published under the ref.
     WrongArguments
         If the target does not take `params`.
+    MissingExtra
+        If Ray is asked for and not installed.
     FactoryError
         If one of the `min_idle` objects cannot be made.
 
@@ -183,7 +192,10 @@ def pool(
         leak=leak,
     )
     _check_name(name)
-    found = resolved(target, process=process)
+    if process and ray:
+        raise BadInput("an object lives in a process of its own or in a Ray actor, not in both", hint="leave one out")
+    where: Where = "process" if process else "ray" if ray else "here"
+    found = resolved(target, where=where)
     return Pool(
         found,
         limits,
@@ -191,7 +203,7 @@ def pool(
         chosen=name is not None,
         params=dict(params) if params else None,
         background=background,
-        process=process,
+        where=where,
     )
 
 
@@ -213,7 +225,7 @@ def async_pool(
     target, params, name, background
         As in `pool`.
     settings
-        The others of `pool`, but `process`.
+        The others of `pool`, but `process` and `ray`.
 
     Examples
     --------

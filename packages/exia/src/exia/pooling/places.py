@@ -12,6 +12,8 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from exia.errors import PoolBusy, PoolClosed, PoolTimeout
+from exia.notices import tell as tell_watchers
+from exia.notices import watchers
 from exia.pooling.borrowers import shown
 from exia.pooling.care import Care, Failures
 from exia.pooling.entry import EMPTY, Entry
@@ -118,7 +120,7 @@ class Places(ABC, Generic[T]):
             return found
         except BaseException as exc:
             self._abandon(waiter)
-            if self._listeners and isinstance(exc, PoolBusy | PoolTimeout):
+            if (self._listeners or watchers) and isinstance(exc, PoolBusy | PoolTimeout):
                 self._tell("refused" if isinstance(exc, PoolBusy) else "timeout", waiting=len(self._waiters))
             raise
 
@@ -253,7 +255,7 @@ class Places(ABC, Generic[T]):
             self._regate()
             self._match()
             self._note_empty()
-        if cause is not None and self._listeners:
+        if cause is not None and (self._listeners or watchers):
             self._tell("destroyed", cause=cause, version=entry._line.version.label, uses=entry.uses)
         self._tend()
 
@@ -374,6 +376,7 @@ class Places(ABC, Generic[T]):
             except Exception as exc:
                 self._failures.count("listener")
                 _log.warning("pool %r: a listener raised %s: %s", self.name, type(exc).__name__, exc)
+        tell_watchers("pool", kind, {"pool": self.name, **facts})
 
 
 def _count_unheld() -> int:

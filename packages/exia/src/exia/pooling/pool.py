@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from exia.errors import ForeignLease, PoolTimeout, SwapUnderWay
 from exia.methods import MethodTable, methods_of
 from exia.pooling.care import Care, Failures
+from exia.pooling.elsewhere import Where
 from exia.pooling.entry import Entry, Lease
 from exia.pooling.events import Listener
 from exia.pooling.factory import Factory
@@ -38,7 +39,7 @@ class Pool(Tending[T]):
     waiter. No verb of the factory ever runs under a lock.
     """
 
-    __slots__ = ("_checking", "_cold", "_keeper", "_process")
+    __slots__ = ("_checking", "_cold", "_keeper", "_where")
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class Pool(Tending[T]):
         chosen: bool = False,
         params: Mapping[str, Any] | None = None,
         background: bool = False,
-        process: bool = False,
+        where: Where = "here",
     ) -> None:
         failures = Failures()
         care = Care(target.verbs, name, failures)
@@ -59,7 +60,7 @@ class Pool(Tending[T]):
         super().__init__(version, failures, limits, name, params)
         self._keeper: Keeper | None = None
         self._checking = False
-        self._process = process
+        self._where = where
         enroll(self, chosen=chosen)
         self._cold = not background and limits.min_idle > 0
         self._warm()  # sync only
@@ -301,7 +302,7 @@ class Pool(Tending[T]):
                 )
             self._checking = True
         try:
-            found = resolved(target, process=self._process)
+            found = resolved(target, where=self._where)
             care = Care(found.verbs, self.name, self._failures)
             wanted = self._line.params if params is None else dict(params)
             if wanted is not None:

@@ -8,23 +8,21 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from exia._house.errors import nearest
-from exia.errors import BadInput, MethodNotFound, WorkerDied
-from exia.methods import MethodTable
-from exia.pooling.factory import Verdict
+from exia.errors import BadInput, WorkerDied
+from exia.pooling.elsewhere import Elsewhere, ElsewhereFactory
 from exia.pooling.shipping import Channel, shared_file
 
 _PATIENCE = 2.0  #: Seconds that a worker gets to end by itself.
 
 
-class Remote:
-    """Stands for an object in a process of its own: its methods are called there.
+class Remote(Elsewhere):
+    """Stands for an object in a process of its own.
 
     Arguments and results are pickled, arrays above 64 KB go through shared memory; each side gets
-    copies. The object's attributes cannot be read, only its public methods called.
+    copies.
     """
 
     def __init__(self, target: str | bytes, params: Mapping[str, Any]) -> None:
@@ -46,13 +44,11 @@ class Remote:
             raise
         finally:
             theirs.close()
+        self._where = f"process {self._pid}"
         self._channel = Channel(ours, back, to)
         try:
             self._channel.send(sys.path)
-            table: MethodTable | None = self._ask((target, dict(params)))
-            if table is None:
-                raise BadInput("the target returned None", hint="it must return the new object")
-            self.__exia_methods__ = table
+            self._take_table(self._ask((target, dict(params))))
         except BaseException:
             self._end()
             raise
@@ -116,68 +112,10 @@ class Remote:
             self._process.kill()
             self._process.wait()
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        table = self.__dict__.get("__exia_methods__") or {}
-        if name not in table:
-            raise MethodNotFound(
-                f"the object in process {self.__dict__['_process'].pid} has no method {name!r}",
-                hint=nearest(name, table) or f"it has: {', '.join(sorted(table)) or 'none'}",
-            )
 
-        def method(*args: Any, **kwargs: Any) -> Any:
-            return self._call(name, args, kwargs)
-
-        method.__name__ = name
-        method.__doc__ = table[name]["summary"]
-        return method
-
-    def __repr__(self) -> str:
-        return f"<object in process {self._pid}>"
-
-
-class ProcessFactory:
+class ProcessFactory(ElsewhereFactory[Remote]):
     """Makes objects that live in processes of their own."""
-
-    #: `make` takes the parameters themselves.
-    made_with_params = True
-
-    def __init__(self, target: str | Callable[..., Any]) -> None:
-        self._target: str | bytes
-        if isinstance(target, str):
-            self._target = target
-            return
-        module = getattr(target, "__module__", None)
-        try:
-            self._target = pickle.dumps(target)
-        except (pickle.PicklingError, AttributeError, TypeError):
-            module = None
-        if module in (None, "__main__") or not callable(target):
-            raise BadInput(
-                f"{target!r} cannot be made in another process",
-                hint="give a ref, or a class or function at the top of a module that can be imported",
-            )
 
     def make(self, **params: Any) -> Remote:
         """Start a process and make the object in it."""
         return Remote(self._target, params)
-
-    def apply_params(self, obj: Remote, snapshot: Mapping[str, Any]) -> None:
-        """Give the object new parameters, or make it anew in its process."""
-        obj._renew(snapshot)
-
-    def passivate(self, obj: Remote) -> None:
-        """Refuse to take back what has died."""
-        if not obj._usable():
-            raise WorkerDied(f"process {obj._pid} of this object has died")
-
-    def validate(self, obj: Remote) -> bool:
-        """Tell whether its process runs."""
-        return obj._usable()
-
-    def destroy(self, obj: Remote) -> None:
-        """End its process."""
-        obj._end()
-
-    def on_error(self, exc: BaseException) -> Verdict:
-        """Keep the object unless its process has died or the call was interrupted."""
-        return "keep" if isinstance(exc, Exception) and not isinstance(exc, WorkerDied) else "destroy"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from exia.methods import MethodTable
+from exia.pooling.elsewhere import Where, factory_of
 from exia.pooling.factory import Factory, Verbs, name_of
 
 T = TypeVar("T")
@@ -23,8 +24,8 @@ class Target(Generic[T]):
     digest: str = ""
 
 
-def resolved(target: str | Callable[..., T] | Factory[T], *, process: bool = False) -> Target[T]:
-    """Return what `target` names; with `process`, its objects live in processes of their own.
+def resolved(target: str | Callable[..., T] | Factory[T], *, where: Where = "here") -> Target[T]:
+    """Return what `target` names, for objects that live `where`.
 
     Raises
     ------
@@ -37,16 +38,11 @@ def resolved(target: str | Callable[..., T] | Factory[T], *, process: bool = Fal
         from exia.loading import load
 
         loaded = load(target)
-        verbs: Verbs[Any] = Verbs(_apart(_pinned(target, loaded.name, loaded.version)) if process else loaded.factory)
+        pinned = _pinned(target, loaded.name, loaded.version)
+        verbs: Verbs[Any] = Verbs(loaded.factory if where == "here" else factory_of(where, pinned))
         return Target(verbs, loaded.name, f"{loaded.name}@{loaded.version}", loaded.methods, loaded.digest)
     name = name_of(target)
-    return Target(Verbs(_apart(target) if process else target), name, name)
-
-
-def _apart(target: Any) -> Any:
-    from exia.pooling.processes import ProcessFactory
-
-    return ProcessFactory(target)
+    return Target(Verbs(target if where == "here" else factory_of(where, cast(Any, target))), name, name)
 
 
 def _pinned(ref: str, name: str, version: str) -> str:

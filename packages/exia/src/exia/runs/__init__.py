@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from typing import cast
 
-from exia._house.backends import open_backend
-from exia._house.config import load_config
-from exia.runs.port import STATUSES, Point, RunRecord, RunStore, Status
-from exia.settings import SETTINGS
+from exia.errors import ExiaError
+from exia.runs.port import KINDS, STATUSES, Kind, Point, RunRecord, RunSink, RunStore, Status, Values
 
-__all__ = ["STATUSES", "Point", "RunRecord", "RunStore", "Status", "open_runs"]
+__all__ = [
+    "KINDS",
+    "STATUSES",
+    "Kind",
+    "Point",
+    "RunRecord",
+    "RunSink",
+    "RunStore",
+    "Status",
+    "Values",
+    "open_runs",
+]
 
 
 def open_runs(url: str | None = None) -> RunStore:
     """Open the store of runs at `url`, or the configured one: ``EXIA_RUNS``, ``jiyuan.toml``, ``sqlite://``.
+
+    What dead processes of this machine have left undelivered is delivered to it first, for two seconds at most.
 
     Raises
     ------
@@ -24,4 +35,14 @@ def open_runs(url: str | None = None) -> RunStore:
     BackendUnavailable
         If it does not answer.
     """
-    return cast(RunStore, open_backend("runs", load_config(SETTINGS, {"runs": url}).text("runs")))
+    from exia.runs.backlog import deliver_backlog
+    from exia.runs.places import place_of
+    from exia.runs.shipper import log
+
+    place = place_of(url)
+    store = cast(RunStore, place.open())
+    try:
+        deliver_backlog(place, store)
+    except (ExiaError, OSError) as exc:  # what is there can be read all the same
+        log.warning("what waits on this disk was not delivered: %s", exc)
+    return store

@@ -22,7 +22,7 @@ from pymongo.errors import (  # type: ignore[import-not-found,unused-ignore]
 
 from exia._house.backends import BackendURL
 from exia.errors import BackendUnavailable, BadInput, NotAllowed, RunNotFound
-from exia.runs.port import Point, RunRecord, RunStore, Status
+from exia.runs.port import KINDS, Point, RunRecord, RunStore, Status, Values, checked_kind
 
 _PATIENCE_MS = 1_500
 _DUPLICATE = 11_000
@@ -34,7 +34,7 @@ class MongodbRuns:
     """The server store; acknowledged when a majority has journaled it."""
 
     def __init__(self, url: BackendURL) -> None:
-        self._url = url
+        self.url = url
         if not url.host:
             raise BadInput(f"{url} names no host", hint="mongodb://user@host:27017/database")
         with self._translated():
@@ -58,58 +58,73 @@ class MongodbRuns:
                 raise
 
     def start(self, run: RunRecord) -> None:
-        document = {k: v for k, v in vars(run).items() if k not in ("id", "metrics", "params", "tags")}
-        document |= {"_id": run.id, "params": _packed(run.params), "tags": _packed(run.tags)}
+        document = {k: v for k, v in vars(run).items() if k not in ("id", "metrics", *KINDS)}
+        given = {"params": _packed(run.params), "tags": _packed(run.tags), "facts": _packed(run.facts)}
         with self._translated():
             try:
-                self._runs.insert_one(document)
+                self._runs.insert_one({"_id": run.id, **document, **given})
             except DuplicateKeyError:
                 return  # an earlier try of the same write arrived
 
     def log(
-        self,
-        run_id: str,
-        points: Sequence[Point] = (),
-        params: Mapping[str, Any] | None = None,
-        tags: Mapping[str, str] | None = None,
+        self, run_id: str, points: Sequence[Point] = (), values: Values | None = None, heartbeat: str | None = None
     ) -> None:
-        given = {"params": _packed(params or {}), "tags": _packed(tags or {})}
-        values = {f"{kind}.{key}": value for kind, packed in given.items() for key, value in packed.items()}
+        given = {
+            f"{checked_kind(kind)}.{key}": value
+            for kind, mapping in (values or {}).items()
+            for key, value in _packed(mapping).items()
+        }
+        # A document that begins with the number is greater the later it is, whatever the value: the last one stays.
+        newest = {p.name: {"seq": p.seq, "value": p.value} for p in sorted(points)}
+        greatest: dict[str, Any] = {f"last.{key}": value for key, value in _keyed(newest).items()}
+        if heartbeat:
+            greatest["heartbeat"] = heartbeat
         documents = [{"_id": f"{run_id}/{p.seq}", "run": run_id, **p._asdict()} for p in points]
+        change = {k: v for k, v in {"$set": given, "$max": greatest}.items() if v}
         with self._translated():
-            self._document(run_id)
+            self._document(run_id, {"_id": 1})
             for first in range(0, len(documents), _BATCH):
                 self._insert(documents[first : first + _BATCH])
-            if values:
-                self._runs.update_one({"_id": run_id}, {"$set": values})
+            if change:
+                self._runs.update_one({"_id": run_id}, change)
 
     def finish(
         self, run_id: str, status: Status, ended: str, error: str | None = None, traceback: str | None = None
     ) -> None:
         values = {"status": status, "ended": ended, "error": error, "traceback": traceback}
         with self._translated():
-            self._document(run_id)
+            self._document(run_id, {"_id": 1})
             self._runs.update_one({"_id": run_id, "ended": None}, {"$set": values})
 
     def get(self, run_id: str) -> RunRecord:
         with self._translated():
-            return self._records([self._document(run_id)])[0]
+            return _record(self._document(run_id))
 
-    def find(self, name: str | None = None, status: Status | None = None, limit: int = 100) -> list[RunRecord]:
-        wanted = {k: {"$eq": v} for k, v in {"name": name, "status": status}.items() if v is not None}
+    def find(
+        self, name: str | None = None, status: Status | None = None, limit: int = 100, after: str | None = None
+    ) -> list[RunRecord]:
+        wanted: dict[str, Any] = {k: {"$eq": v} for k, v in {"name": name, "status": status}.items() if v is not None}
         with self._translated():
-            found = self._runs.find(wanted).sort([("started", -1), ("_id", -1)]).limit(limit)
-            return self._records(list(found))
+            if after is not None:
+                started = self._document(after, {"started": 1})["started"]
+                wanted["$or"] = [{"started": {"$lt": started}}, {"started": started, "_id": {"$lt": after}}]
+            found = self._runs.find(wanted, {"output": 0}).sort([("started", -1), ("_id", -1)]).limit(limit)
+            return [_record(document) for document in found]
+
+    def ids(self, prefix: str, limit: int = 100) -> list[str]:
+        with self._translated():
+            wanted = {"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}}
+            return [d["_id"] for d in self._runs.find(wanted, {"_id": 1}).sort("_id", 1).limit(limit)]
 
     def points(self, run_id: str, metric: str) -> list[Point]:
         with self._translated():
-            self._document(run_id)
+            self._document(run_id, {"_id": 1})
             found = self._metrics.find({"run": run_id, "name": metric}).sort("seq", 1)
             return [Point(d["seq"], d["name"], d["value"], d["step"], d["time"]) for d in found]
 
     def delete(self, run_id: str) -> None:
         with self._translated():
-            self._document(run_id)
+            self._document(run_id, {"_id": 1})
             self._metrics.delete_many({"run": run_id})
             self._runs.delete_one({"_id": run_id})
 
@@ -131,47 +146,24 @@ class MongodbRuns:
             if details.get("writeConcernErrors") or any(e["code"] != _DUPLICATE for e in errors):
                 raise
 
-    def _document(self, run_id: str) -> dict[str, Any]:
-        document: dict[str, Any] | None = self._runs.find_one({"_id": run_id})
+    def _document(self, run_id: str, fields: Mapping[str, int] | None = None) -> dict[str, Any]:
+        document: dict[str, Any] | None = self._runs.find_one({"_id": run_id}, fields)
         if document is None:
             raise RunNotFound(f"there is no run {run_id!r}", hint="exia runs list")
         return document
-
-    def _records(self, documents: list[dict[str, Any]]) -> list[RunRecord]:
-        ids = [d["_id"] for d in documents]
-        last: dict[str, dict[str, float]] = {run_id: {} for run_id in ids}
-        for row in self._metrics.aggregate(
-            [
-                {"$match": {"run": {"$in": ids}}},
-                {"$sort": {"run": 1, "name": 1, "seq": 1}},
-                {"$group": {"_id": {"run": "$run", "name": "$name"}, "value": {"$last": "$value"}}},
-                {"$sort": {"_id.name": 1}},
-            ]
-        ):
-            last[row["_id"]["run"]][row["_id"]["name"]] = row["value"]
-        return [
-            RunRecord(
-                **{k: v for k, v in d.items() if k not in ("_id", "params", "tags")},
-                id=d["_id"],
-                params=_unpacked(d["params"]),
-                tags=_unpacked(d["tags"]),
-                metrics=last[d["_id"]],
-            )
-            for d in documents
-        ]
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except ConfigurationError as exc:
-            raise BadInput(f"{self._url}: {exc}", hint="mongodb://user@host:27017/database") from exc
+            raise BadInput(f"{self.url}: {exc}", hint="mongodb://user@host:27017/database") from exc
         except PyMongoError as exc:
             if isinstance(exc, OperationFailure) and exc.code in _REFUSED:
-                raise NotAllowed(f"{self._url} refused the login or the operation", hint="exia config show") from exc
+                raise NotAllowed(f"{self.url} refused the login or the operation", hint="exia config show") from exc
             # A driver's message can run to many lines; its first words say what happened.
             reason = str(exc).partition(",")[0][:200]
-            raise BackendUnavailable(f"{self._url} did not answer: {reason}", hint="is the server running?") from exc
+            raise BackendUnavailable(f"{self.url} did not answer: {reason}", hint="is the server running?") from exc
 
 
 def _address(url: BackendURL) -> str:
@@ -181,10 +173,21 @@ def _address(url: BackendURL) -> str:
     return f"mongodb://{login}{host}:{url.port or 27017}/" + (f"?{options}" if options else "")
 
 
+def _record(document: Mapping[str, Any]) -> RunRecord:
+    last = {unquote(key): found["value"] for key, found in document.get("last", {}).items()}
+    plain = {k: v for k, v in document.items() if k not in ("_id", "last", *KINDS)}
+    given: dict[str, Any] = {kind: _unpacked(document.get(kind, {})) for kind in KINDS}
+    return RunRecord(id=document["_id"], metrics=dict(sorted(last.items())), **plain, **given)
+
+
+def _keyed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` under keys that MongoDB takes as one word: a dot would be a path, a dollar an operator."""
+    return {quote(key, safe="").replace(".", "%2E"): value for key, value in values.items()}
+
+
 def _packed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` as MongoDB takes them: a dot in a key would be a path; big and nested values become JSON."""
-    keys = {key: quote(key, safe="").replace(".", "%2E") for key in values}
-    return {keys[k]: v if _fits_bson(v) else {"json": json.dumps(v)} for k, v in values.items()}
+    """Return `values` as MongoDB takes them: big and nested values become JSON."""
+    return _keyed({k: v if _fits_bson(v) else {"json": json.dumps(v)} for k, v in values.items()})
 
 
 def _unpacked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from exia.errors import BadInput
 
-Status = Literal["running", "finished", "failed", "interrupted"]
-STATUSES: tuple[Status, ...] = ("running", "finished", "failed", "interrupted")
+#: ``lost`` is never stored: it is what a reader finds of a run whose process died; see `exia.runs.life`.
+Status = Literal["running", "finished", "failed", "interrupted", "lost"]
+STATUSES: tuple[Status, ...] = ("running", "finished", "failed", "interrupted", "lost")
+ENDS: tuple[Status, ...] = ("finished", "failed", "interrupted")
 
 
 class Point(NamedTuple):
@@ -21,6 +23,11 @@ class Point(NamedTuple):
     value: float
     step: int
     time: str  #: UTC, ISO 8601.
+
+
+Kind = Literal["params", "tags", "facts", "artifacts", "notes", "output"]
+KINDS: tuple[Kind, ...] = ("params", "tags", "facts", "artifacts", "notes", "output")
+Values = Mapping[Kind, Mapping[str, Any]]  #: For each kind, keys and JSON values.
 
 
 @dataclass
@@ -39,25 +46,26 @@ class RunRecord:
     commit: str | None = None
     error: str | None = None
     traceback: str | None = None
+    heartbeat: str | None = None  #: When the run last gave a sign of life.
+    facts: dict[str, Any] = field(default_factory=dict)  #: What it was made of: code, packages, data sets, process.
+    artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)  #: By name: digest, size in bytes, kind, time.
+    notes: dict[str, str] = field(default_factory=dict)  #: What somebody wrote about it, by the time of writing.
+    output: dict[str, Any] = field(default_factory=dict)  #: Pieces of what it printed; only `RunStore.get` has them.
 
 
-class RunStore(Protocol):
-    """Records of runs; every write may be repeated and then changes nothing.
+class RunSink(Protocol):
+    """What runs are delivered to; every verb may be repeated and then changes nothing.
 
-    All verbs raise `BackendUnavailable` if the store does not answer; what returned is durable.
+    All verbs raise `BackendUnavailable` if the place does not answer; what returned is durable.
     """
 
     def start(self, run: RunRecord) -> None:
         """Add `run`; its id is the client's, and adding it again changes nothing."""
 
     def log(
-        self,
-        run_id: str,
-        points: Sequence[Point] = (),
-        params: Mapping[str, Any] | None = None,
-        tags: Mapping[str, str] | None = None,
+        self, run_id: str, points: Sequence[Point] = (), values: Values | None = None, heartbeat: str | None = None
     ) -> None:
-        """Add metrics, and set params and tags; to repeat a call that failed completes it.
+        """Add metrics, set values and tell a sign of life; to repeat a call that failed completes it.
 
         A point that is there already stays as it is. Raises `RunNotFound`, and then added nothing.
         """
@@ -67,23 +75,32 @@ class RunStore(Protocol):
     ) -> None:
         """Record how a run ended; the first end counts. Raises `RunNotFound`."""
 
+    def ping(self) -> str:
+        """Return what answers, in a few words."""
+
+    def close(self) -> None:
+        """Let go of the place; its other verbs must not be called any more."""
+
+
+class RunStore(RunSink, Protocol):
+    """Records of runs, to deliver to and to read."""
+
     def get(self, run_id: str) -> RunRecord:
         """Return one run; raise `RunNotFound`."""
 
-    def find(self, name: str | None = None, status: Status | None = None, limit: int = 100) -> list[RunRecord]:
-        """Return runs, newest first."""
+    def find(
+        self, name: str | None = None, status: Status | None = None, limit: int = 100, after: str | None = None
+    ) -> list[RunRecord]:
+        """Return runs, newest first, without their output; `after` is the id of the run to go on behind."""
+
+    def ids(self, prefix: str, limit: int = 100) -> list[str]:
+        """Return the ids that begin with `prefix`, in order."""
 
     def points(self, run_id: str, metric: str) -> list[Point]:
         """Return a metric's values in the order in which they were logged; none if it has none."""
 
     def delete(self, run_id: str) -> None:
         """Remove a run and its metrics; raise `RunNotFound`."""
-
-    def ping(self) -> str:
-        """Return what answers, in a few words."""
-
-    def close(self) -> None:
-        """Let go of the store; its other verbs must not be called any more."""
 
 
 _RUN_NAME = re.compile(r"[^\W_][\w .@:+=~-]{0,199}")
@@ -110,8 +127,15 @@ def checked_key(key: str, kind: str) -> str:
     return key
 
 
-def checked_status(status: str) -> Status:
-    """Return `status`; raise `BadInput` if there is none of this name."""
-    if status not in STATUSES:
-        raise BadInput(f"a run cannot be {status!r}", hint=f"one of {', '.join(STATUSES)}")
+def checked_kind(kind: str) -> Kind:
+    """Return `kind`; raise `BadInput` if a run has no such values."""
+    if kind not in KINDS:
+        raise BadInput(f"a run has no {kind!r}", hint=f"one of {', '.join(KINDS)}")
+    return kind
+
+
+def checked_end(status: Status) -> Status:
+    """Return `status`; raise `BadInput` if no run ends so."""
+    if status not in ENDS:
+        raise BadInput(f"a run cannot end {status!r}", hint=f"one of {', '.join(ENDS)}")
     return status

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exia.errors import RunNotFound
+from exia.errors import BadInput, RunNotFound
 from exia.runs import Point, RunRecord, RunStore
 
 _AT = "2026-01-02T03:04:05.000000+00:00"
@@ -65,10 +65,53 @@ class RunsContract:
     def test_params_and_tags_are_added_to_those_that_are_there(self, store: RunStore) -> None:
         store.start(record(params={"a": 1, "b": {"deep": 1}}, tags={"desk": "alpha"}))
 
-        store.log("r1", params={"b": {"other": 2}, "c.d": None}, tags={"stage": "live"})
+        store.log("r1", values={"params": {"b": {"other": 2}, "c.d": None}, "tags": {"stage": "live"}})
 
         assert store.get("r1").params == {"a": 1, "b": {"other": 2}, "c.d": None}
         assert store.get("r1").tags == {"desk": "alpha", "stage": "live"}
+
+    def test_what_a_run_was_made_of_comes_back(self, store: RunStore) -> None:
+        given: dict[Any, dict[str, Any]] = {
+            "facts": {"code": {"digest": "ab", "dirty": False}, "rss": 2**40, "python": "3.11"},
+            "artifacts": {"plots/ic.svg": {"digest": "cd", "size": 3}},
+            "notes": {_AT: "the first $try, 50% done"},
+            "output": {"0": {"n": 0, "text": "printed"}},
+        }
+        store.start(record(facts={"python": "3.10", "user": "li"}))
+
+        store.log("r1", values=given)
+        store.log("r1", values=given)
+
+        run = store.get("r1")
+        assert run.facts == {"user": "li", **given["facts"]}
+        assert (run.artifacts, run.notes, run.output) == (given["artifacts"], given["notes"], given["output"])
+        assert store.find()[0].facts == run.facts
+        assert store.find()[0].output == {}
+
+    def test_values_of_an_unknown_kind_are_refused(self, store: RunStore) -> None:
+        store.start(record())
+        unknown: dict[Any, dict[str, Any]] = {"status": {"a": 1}}
+
+        with pytest.raises(BadInput, match="'status'"):
+            store.log("r1", values=unknown)
+
+    def test_the_latest_sign_of_life_counts(self, store: RunStore) -> None:
+        store.start(record())
+        assert store.get("r1").heartbeat is None
+
+        store.log("r1", heartbeat=_LATER)
+        store.log("r1", heartbeat=_AT)
+
+        assert store.get("r1").heartbeat == _LATER
+
+    def test_an_older_batch_that_comes_again_does_not_take_the_last_value_back(self, store: RunStore) -> None:
+        store.start(record())
+        store.log("r1", points(0.9, 0.8))
+        store.log("r1", points(0.1, first=2))
+
+        store.log("r1", points(0.9, 0.8))
+
+        assert store.get("r1").metrics == {"ic": 0.1}
 
     def test_the_first_end_of_a_run_counts(self, store: RunStore) -> None:
         store.start(record())
@@ -94,6 +137,25 @@ class RunsContract:
         assert [r.id for r in store.find(name="a")] == ["r2", "r0"]
         assert [r.id for r in store.find(name="a", status="running")] == ["r2"]
         assert store.find(name="a' OR '1'='1") == []
+        assert [r.id for r in store.find(after="r2")] == ["r1", "r0"]
+        assert [r.id for r in store.find(name="a", after="r2", limit=1)] == ["r0"]
+        assert store.find(after="r0") == []
+
+    def test_runs_that_started_together_are_all_found(self, store: RunStore) -> None:
+        for run_id in ("a", "b", "c"):
+            store.start(record(run_id))
+
+        assert [r.id for r in store.find(after="c")] == ["b", "a"]
+
+    def test_ids_are_found_by_how_they_begin(self, store: RunStore) -> None:
+        for run_id in ("ab1", "ab2", "b1", "a%"):
+            store.start(record(run_id))
+
+        assert store.ids("ab") == ["ab1", "ab2"]
+        assert store.ids("ab", limit=1) == ["ab1"]
+        assert store.ids("a%") == ["a%"]
+        assert store.ids("_") == []
+        assert len(store.ids("")) == 4
 
     def test_a_deleted_run_is_gone_with_its_metrics(self, store: RunStore) -> None:
         store.start(record())

@@ -14,6 +14,7 @@ from kyrios.cli._flow import flow_argument, load, param_option, parameters
 from kyrios.errors import BadInput
 
 if TYPE_CHECKING:
+    from kyrios.flows import Flow
     from kyrios.render import RenderedFile
 
 _FOLDER: Any = click.Path(file_okay=False, path_type=Path)
@@ -47,7 +48,7 @@ def plan(
     """Show what render would change, as a unified diff; FLOW may be a folder of flows."""
     from kyrios.render import difference
 
-    files, broken = _files(flow, engine, folder, command, given)
+    files, broken = _files(flow, engine, out, folder, command, given)
     rows = [{"file": str(out / f.name), "diff": difference(f, out)} for f in files]
     if as_json:
         print(json_text(rows))
@@ -77,17 +78,17 @@ def render(
     """Write the files with which an engine runs a flow, or every flow in a folder of flows."""
     from kyrios.render import write
 
-    files, broken = _files(flow, engine, folder, command, given)
+    files, broken = _files(flow, engine, out, folder, command, given)
     rows = [{"file": str(out / f.name), "flow": f.flow, "digest": f.content} for f in write(files, out, force=force)]
     print_records(rows, ["file", "flow", "digest"], as_json=as_json)
     return broken
 
 
 def _files(
-    flow: str, engine: str | None, folder: str | None, command: str | None, given: tuple[str, ...]
+    flow: str, engine: str | None, out: Path, folder: str | None, command: str | None, given: tuple[str, ...]
 ) -> tuple[list[RenderedFile], int]:
     """Return the files of one flow, or of every flow below a folder, and 1 if one of them cannot be used."""
-    from kyrios.render import planned, planned_all
+    from kyrios.render import planned, planned_in
 
     below = sorted(path.parent for path in Path(flow).glob("*/flow.yaml"))
     if (Path(flow) / "flow.yaml").exists() or not below:
@@ -95,10 +96,14 @@ def _files(
         return planned(found, engine, folder=folder, command=command, params=parameters(found.graph, given)), 0
     if folder or given:
         raise BadInput("--flow-dir and --param are for one flow", hint="give the folder of one flow")
-    flows = []
-    for path in below:
+    broken = []
+
+    def read(path: Path) -> Flow | None:
         try:
-            flows.append(load(str(path)))
+            return load(str(path))
         except BadInput as exc:  # its mistakes are printed; the others do not wait for them
             note(f"left out: {exc.message}")
-    return planned_all(flows, engine, command=command), int(len(flows) < len(below))
+            broken.append(path)
+            return None
+
+    return planned_in(below, engine, out=out, command=command, load=read), int(bool(broken))

@@ -16,7 +16,7 @@ from kyrios.errors import BadInput
     "run-unit", cls=Command, epilog="Example: kyrios run-unit --flow examples/flows/hello --unit people --run-id try-1"
 )
 @click.option("--flow", required=True, type=click.Path(), help="Folder of the flow.")
-@click.option("--unit", required=True, help="Which unit of it.")
+@click.option("--unit", required=True, help="Which unit of it, or which group of fused units.")
 @click.option("--run-id", envvar="KYRIOS_RUN_ID", required=True, help="Which run it belongs to; also KYRIOS_RUN_ID.")
 @click.option("--params", "text", envvar="KYRIOS_PARAMS", help="The run's parameters as JSON; also KYRIOS_PARAMS.")
 @click.option("--digest", help="Refuse if the flow has another digest.")
@@ -42,13 +42,15 @@ def run_unit(
         raise BadInput(f"--params is not JSON: {exc}") from None
     if not isinstance(params, dict):
         raise BadInput("--params must be a JSON object, such as '{\"top\": 3}'")
-    run = load(flow).run_unit(unit, run_id=run_id, params=params, digest=digest, engine=engine, attempt=attempt)
-    task = run.task(unit)
+    found = load(flow)
+    run = found.run_unit(unit, run_id=run_id, params=params, digest=digest, engine=engine, attempt=attempt)
+    tasks = [run.task(name) for name in found.graph.fused.get(unit, (unit,))]
+    seconds = [task.seconds for task in tasks if task.seconds is not None]
     record = {
         "run": run.run_id,
         "unit": unit,
-        "state": task.state.value,
-        "seconds": task.seconds,
-        "outputs": [run.data.where(f"{run.run_id}/{output['path']}") for output in task.outputs],
+        "state": tasks[0].state.value if len(tasks) == 1 else {task.name: task.state.value for task in tasks},
+        "seconds": round(sum(seconds), 6) if seconds else None,
+        "outputs": [run.data.where(f"{run.run_id}/{output['path']}") for task in tasks for output in task.outputs],
     }
     print_record(record, as_json=as_json)

@@ -48,7 +48,7 @@ class _Dispatcher:
 
     def __init__(self, job: Job, workers: int) -> None:
         self.job = job
-        self.course = Course(job)
+        self.course = Course(job.graph, job.done)
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
         self.news = threading.Event()

@@ -55,14 +55,15 @@ class Job:
     record
         Records steps, all or none, durable on return.
     order
-        Turns one task into the text with which another process executes it by `perform`.
+        Turns tasks into the text with which another process executes them by `perform`: one alone, or, told how those
+        before them have ended, a group that runs as one.
     """
 
     graph: Graph
     done: Collection[str]
     execute: Callable[[Task, Flag], Mapping[str, Any]]
     record: Callable[[Sequence[Step]], None]
-    order: Callable[[Task], str]
+    order: Callable[[Sequence[Task], Mapping[str, State] | None], str]
 
 
 class Engine(Protocol):

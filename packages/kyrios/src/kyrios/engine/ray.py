@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 # that is every user of this machine.
 if "ray" not in sys.modules:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Without it Ray takes 127.0.0.1 for the address of a network card, and listens on all of them.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token" and not os.environ.get("RAY_AUTH_TOKEN_PATH"):
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
@@ -59,7 +61,7 @@ def _connected(address: str, workers: int) -> Any:
     try:
         if address:
             ray.init(address, log_to_driver=False)
-        else:
+        elif not ray.is_initialized():  # as it is where this process has a pool of Ray actors
             ray.init(
                 num_cpus=workers,
                 include_dashboard=False,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
-from kyrios.engine.course import Attempt, Course
-from kyrios.engine.port import Job, Target
+from kyrios.engine.course import Attempt, Course, in_turn
+from kyrios.engine.port import Job, Step, Target
 from kyrios.errors import UnitFailed
 from kyrios.graph import Graph
+from kyrios.state import State
 
 _LONGEST_WAIT = 0.2  # seconds
 
@@ -32,14 +34,15 @@ class Crew(Protocol):
 
 def drive(job: Job, crew: Crew, slots: int) -> None:
     """Run `job` with at most `slots` orders on their way at once, see `Runner.run`."""
-    course = Course(job, deadlines=False)  # a worker counts the time, or waiting for one would count too
+    # A worker counts the time, or waiting for one would count too.
+    course = Course(job.graph, job.done, deadlines=False, fused=True)
     try:
         while True:
             started = []
             while len(course.running) < slots and (attempt := course.start()):
                 started.append(attempt)
             if started:
-                crew.send(started, [job.order(attempt.task) for attempt in started])
+                crew.send(started, [job.order(attempt.tasks, attempt.ended) for attempt in started])
             if steps := course.taken():
                 job.record(steps)
             if course.over:
@@ -57,10 +60,27 @@ def drive(job: Job, crew: Crew, slots: int) -> None:
 
 def _settle(course: Course, attempt: Attempt, outcome: str) -> None:
     answer = json.loads(outcome)
-    if "detail" in answer:
+    if "steps" in answer:
+        course.absorb(attempt, [(name, State(state), detail, when) for name, state, detail, when in answer["steps"]])
+    elif attempt.group:
+        course.absorb(attempt, _failed(attempt, UnitFailed(attempt.task.name, answer["error"], log=answer["log"])))
+    elif "detail" in answer:
         course.succeed(attempt, answer["detail"])
     else:
         course.fail(attempt, UnitFailed(attempt.task.name, answer["error"], log=answer["log"]))
+
+
+def _failed(attempt: Attempt, error: UnitFailed) -> list[Step]:
+    """Return the steps of a group that nobody could run."""
+    tasks = tuple(replace(task, retries=0) for task in attempt.group)
+    course = Course(Graph("", "0", tasks), ended=attempt.ended, deadlines=False)
+
+    def fail(attempt: Attempt) -> Mapping[str, Any]:
+        raise error
+
+    for _ in in_turn(course, fail):
+        pass
+    return course.taken()
 
 
 def script(graph: Graph, target: Target, engine: str) -> Mapping[str, str]:

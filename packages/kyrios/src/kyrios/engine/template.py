@@ -47,7 +47,7 @@ def literal(value: Any) -> str:
     if value is None or isinstance(value, bool | int):
         return repr(value)
     if isinstance(value, float) and math.isfinite(value):
-        return repr(int(value) if value.is_integer() and abs(value) < 2**53 else value)
+        return repr(value)  # 1.0 stays 1.0: the digest of a run's parameters tells them apart
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -158,6 +158,30 @@ class RunnerContract:
         assert len(record.called) == 200
         assert set(record.now.values()) == {State.SUCCEEDED}
 
+    def test_tasks_that_are_fused_have_each_the_states_of_their_own(self, runner: Runner, tmp_path: Path) -> None:
+        shape = {**_DIAMOND, "e": ["c"], "f": ["d"], "g": ["e"], "h": ["g", "a"]}
+        plain = graph(shape, tmp_path, {"b": 9, "e": 1}, retries=1)
+        record = Recorded(runner, replace(plain, fused={"one": ("a", "b", "c"), "two": ("e", "f", "g")}), tmp_path)
+
+        states = {name: [state for task, state, *_ in record.steps if task == name] for name in shape}
+        again = [State.QUEUED, State.RUNNING, State.UP_FOR_RETRY, State.RUNNING]
+        assert states == {
+            "a": _WHOLE,
+            "b": [*again, State.FAILED],
+            "c": _WHOLE,
+            "d": [State.SKIPPED],
+            "e": [*again, State.SUCCEEDED],
+            "f": [State.SKIPPED],
+            "g": _WHOLE,
+            "h": _WHOLE,
+        }
+
+    def test_what_has_succeeded_in_a_group_does_not_run_again(self, runner: Runner, tmp_path: Path) -> None:
+        group = replace(graph(_DIAMOND, tmp_path), fused={"one": ("a", "b", "c", "d")})
+        record = Recorded(runner, group, tmp_path, done=["a", "c"])
+
+        assert record.called == ["b", "d"]
+
     def test_a_task_that_takes_too_long_fails_and_the_rest_goes_on(self, runner: Runner, tmp_path: Path) -> None:
         slow = graph({"a": []}, tmp_path, timeout=0.5)
         (tmp_path / "waiting.py").write_text(_WAITING, encoding="utf-8")

@@ -8,11 +8,13 @@ from ptolemy.settings import SETTINGS
 
 COMMANDS: dict[str, str] = {
     "collect": "ptolemy.cli.collect:collect",
+    "dataset": "ptolemy.cli.dataset:dataset",
     "datasets": "ptolemy.cli.datasets:datasets",
     "down": "ptolemy.cli.services:down",
     "logs": "ptolemy.cli.logs:logs",
     "pro-bar": "ptolemy.cli.pro_bar:pro_bar",
     "ps": "ptolemy.cli.services:ps",
+    "quality": "ptolemy.cli.quality:quality",
     "query": "ptolemy.cli.query:query",
     "restart": "ptolemy.cli.services:restart",
     "serve": "ptolemy.cli.serve:serve",

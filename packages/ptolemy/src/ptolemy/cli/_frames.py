@@ -19,6 +19,13 @@ start_option = click.option("--start-date", metavar="YYYYMMDD", help="First day,
 end_option = click.option("--end-date", metavar="YYYYMMDD", help="Last day, included.")
 
 
+def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the interfaces that begin so, for the shell's completion."""
+    from ptolemy.catalogue import interfaces
+
+    return [name for name in interfaces() if name.startswith(incomplete)]
+
+
 def print_frame(frame: pd.DataFrame, *, as_json: bool, as_csv: bool) -> None:
     """Print a table, JSON records or CSV; what is missing is ``-``, null or empty."""
     if as_json and as_csv:

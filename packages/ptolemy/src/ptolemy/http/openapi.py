@@ -9,11 +9,9 @@ from typing import Any
 from ptolemy.bars import WORDS
 from ptolemy.catalogue import Column, Interface, interfaces
 from ptolemy.http.formats import TYPES
-from ptolemy.request import PARAMETERS
 
 _TEXT = {
     "ts_code": "Security code, or several with commas.",
-    "trade_date": "One day, YYYYMMDD.",
     "start_date": "First day, included, YYYYMMDD.",
     "end_date": "Last day, included, YYYYMMDD.",
     "limit": "At most so many rows, the newest.",
@@ -46,7 +44,7 @@ def openapi() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the native face."""
     paths: dict[str, Any] = {}
     for name, known in interfaces().items():
-        paths[f"/v1/{name}"] = _path(name, known.title, [*PARAMETERS, "fields", "cursor", "format"], known)
+        paths[f"/v1/{name}"] = _path(name, known.title, [*known.parameters, "fields", "cursor", "format"], known)
     bars = interfaces().get("daily")
     if bars:
         paths["/v1/pro_bar"] = _path(
@@ -74,8 +72,10 @@ def page() -> str:
     """Return a page that shows every interface with its columns, for people."""
     parts = [_HEAD]
     for known in interfaces().values():
+        asked = ", ".join(known.parameters)
         parts.append(
             f"<h2 id={known.name}>{known.name}</h2><p>{escape(known.title)}. <code>GET /v1/{known.name}</code>"
+            f"<p>Parameters: {escape(asked)}, fields."
         )
         parts.append("<table><tr><th>column<th>type<th>unit<th>shown<th>meaning")
         parts += [
@@ -94,10 +94,14 @@ def _path(name: str, title: str, words: list[str], known: Interface, needed: lis
     }
     if "format" in schemas:
         schemas["format"]["enum"] = list(TYPES)
+    own = {} if name == "pro_bar" else known.parameters
+    for word, parameter in own.items():
+        if parameter.default:
+            schemas[word]["default"] = parameter.default
     parameters = [
         {
             "name": w, "in": "query", "required": w in (needed or []), "schema": schemas[w],
-            "description": _TEXT.get(w, ""),
+            "description": own[w].description if w in own else _TEXT.get(w, ""),
         }
         for w in words
     ]  # fmt: skip

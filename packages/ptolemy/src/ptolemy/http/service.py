@@ -17,7 +17,7 @@ from ptolemy.http.limits import Limits, Quota
 from ptolemy.http.metrics import Metrics
 from ptolemy.http.tokens import Token, Tokens
 from ptolemy.http.wire import Scope, header
-from ptolemy.request import read_codes, read_count
+from ptolemy.request import read_count
 
 if TYPE_CHECKING:
     from ptolemy.series import Series, Version
@@ -159,8 +159,7 @@ def is_fields(value: Any) -> bool:
 
 def is_small(parameters: Mapping[str, Any]) -> bool:
     """Tell whether a call is so small that handing it to a thread would cost more than answering it."""
-    try:
-        codes = read_codes(parameters.get("ts_code"))
-    except BadParam:
-        return True
-    return (codes is not None and len(codes) <= 2) or bool(parameters.get("trade_date"))
+    codes = parameters.get("ts_code")
+    if codes is None or codes == "":
+        return bool(parameters.get("trade_date"))
+    return codes.count(",") < 2 if isinstance(codes, str) else not isinstance(codes, list) or len(codes) <= 2

@@ -12,13 +12,12 @@ from typing import Any
 
 from ptolemy._house.ids import uuid7
 from ptolemy.bars import PRO_BAR, WORDS
-from ptolemy.catalogue import interfaces
+from ptolemy.catalogue import find, interface, interfaces
 from ptolemy.errors import BadParam, BadToken, NoPermission, PtolemyError, RateLimited, UnknownInterface
 from ptolemy.http.faults import detail, status
 from ptolemy.http.service import Service, is_fields, is_small
 from ptolemy.http.text import json_items
 from ptolemy.http.wire import JSON, Receive, Scope, Send, json_bytes, quoted, read_body, send_bytes
-from ptolemy.request import PARAMETERS
 
 OK, BAD_PARAM, BAD_TOKEN, LIMITED, FORBIDDEN = 0, -2001, 40101, 40203, 2002
 PREFIX = "/dataapi"
@@ -45,7 +44,7 @@ async def tushare_face(service: Service, scope: Scope, receive: Receive, send: S
         error = {"request_id": request, "code": code, "msg": text, "message": text, "detail": detail(exc), "data": None}
         body = json_bytes(error)
     await send_bytes(send, 200, [(b"content-type", JSON), (b"x-request-id", request.encode())], body)
-    known = name if name in interfaces() or name == PRO_BAR else ""
+    known = name if name == PRO_BAR or find(name) else ""
     service.metrics.count("tushare", known, code, perf_counter() - began, rows, len(body))
 
 
@@ -68,18 +67,17 @@ def _read(body: bytes, path: str) -> dict[str, Any]:
     fields = asked.get("fields")
     if not is_fields(fields):
         raise BadParam("fields must be a text with commas or a list of texts")
-    known = interfaces()
-    if name not in known and name != PRO_BAR:
+    if name != PRO_BAR and find(name) is None:
         # Tushare's client asks for daily_vip and the like where somebody pays more; here they are the same.
-        if name.removesuffix("_vip") not in known:
-            raise UnknownInterface(name[:100], [*known, PRO_BAR])
+        if find(name.removesuffix("_vip")) is None:
+            raise UnknownInterface(name[:100], [*interfaces(), PRO_BAR])
         name = name.removesuffix("_vip")
     return {"api_name": name, "params": params, "token": token, "fields": fields}
 
 
 def _answer(service: Service, asked: dict[str, Any], request: str) -> tuple[int, bytes]:
     name = asked["api_name"]
-    known = WORDS if name == PRO_BAR else PARAMETERS
+    known = WORDS if name == PRO_BAR else interface(name).parameters
     params = {k: v for k, v in asked["params"].items() if k in known}
     found = service.answer(name, asked["fields"], params)
     table = found.table

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
+from ptolemy.catalogue import find
 from ptolemy.errors import BadInput
 from ptolemy.series.merge import positions, ranked
 
@@ -51,12 +52,17 @@ class Shape:
 
 
 def shape_of(dataset: str, table: pa.Table, key: Sequence[str]) -> Shape:
-    """Return the shape that the first rows of a data set decide."""
+    """Return the shape of a data set: as the catalogue says, or else as its first rows are."""
+    known = find(dataset)
+    if known is not None and known.key == tuple(key):
+        of_moments: Kind = "ticks" if known.asking is None else "minutes"
+        kind: Kind = of_moments if known.time is not None and known.time.type == "time" else "daily"
+        return Shape(dataset, tuple(key), kind, timed=known.time is not None and len(key) > 1)
     times = pc.unique(table[key[-1]]).to_pylist()
     if all(_DAY.fullmatch(time) for time in times):
         return Shape(dataset, tuple(key), "daily", timed=len(key) > 1)
     if all(_MOMENT.fullmatch(time) for time in times):
-        kind: Kind = "ticks" if any("." in time for time in times) else "minutes"
+        kind = "ticks" if any("." in time for time in times) else "minutes"
         return Shape(dataset, tuple(key), kind, timed=len(key) > 1)
     return Shape(dataset, tuple(key), "daily", timed=False)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ptolemy._house.backends import open_backend
-from ptolemy.sources.port import Batch, Source
+from ptolemy.sources.port import Batch, Fault, Source, Wanted
 
 if TYPE_CHECKING:
     from ptolemy._house.backends import BackendURL
 
-__all__ = ["Batch", "Source", "open_source"]
+__all__ = ["Batch", "Fault", "Source", "Wanted", "open_source"]
 
 
 def open_source(url: str | BackendURL) -> Source:
@@ -20,7 +20,8 @@ def open_source(url: str | BackendURL) -> Source:
     ----------
     url
         Such as ``csv:bars.csv``, ``csv:///srv/bars.csv.gz?mapping=/srv/bars.toml`` or
-        ``parquet:bars.parquet``.
+        ``parquet:bars.parquet``, ``tushare://api.tushare.pro``, ``https://host/bars.csv?mapping=bars.toml`` or
+        ``python:package.module:function``.
 
     Raises
     ------

@@ -21,12 +21,12 @@ import pyarrow.csv
 from ptolemy._house.progress import Progress, no_progress
 from ptolemy.errors import BadData, BadInput, NotFound, nearest
 from ptolemy.sources.mapping import Field, plain, read_mapping
-from ptolemy.sources.port import Batch, Source
+from ptolemy.sources.port import EVERYTHING, Batch, Source, Wanted
 from ptolemy.sources.translate import needed, translate
 
 if TYPE_CHECKING:
     from ptolemy._house.backends import BackendURL
-    from ptolemy.catalogue import Interface
+    from ptolemy.catalogue import Asking, Interface
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 
@@ -45,7 +45,12 @@ class CsvSource:
     def datasets(self) -> list[str]:
         return sorted(self.mapping or ())
 
-    def read(self, interface: Interface, *, progress: Progress = no_progress) -> Iterator[Batch]:
+    def asking(self, interface: Interface) -> Asking | None:
+        return None
+
+    def read(
+        self, interface: Interface, *, wanted: Wanted = EVERYTHING, progress: Progress = no_progress
+    ) -> Iterator[Batch]:
         place = self.path.name
         with self._opened() as (_, text):
             header = self._header(text)

@@ -12,6 +12,7 @@ format     how a date is written (``strftime``), by default ``%Y%m%d``
 prefix     put before a text
 suffix     put after a text, as in ``{ column = "Ticker", suffix = ".US" }``
 decimals   round to so many decimals
+value      no column: this text in every row, as in ``{ value = "1min" }``
 derive     compute it instead: ``pre_close``, ``change`` or ``pct_chg``
 factor     with ``derive = "pre_close"``: the adjustment factor, a table of ``column`` and ``over``
 ========== ==========================================================================================
@@ -28,7 +29,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ptolemy.catalogue import Interface, interfaces
+from ptolemy.catalogue import Interface, find, interfaces
 from ptolemy.errors import BadInput, NotFound, UnknownInterface, nearest
 
 DERIVED = ("pre_close", "change", "pct_chg")
@@ -46,6 +47,7 @@ class Field:
     prefix: str = ""
     suffix: str = ""
     decimals: int | None = None
+    value: str = ""
     derive: str = ""
     factor: Field | None = None
 
@@ -66,6 +68,11 @@ def plain(interface: Interface, header: list[str]) -> dict[str, Field]:
     return {c.name: Field(c.name) for c in interface.columns if c.name in header or c.required}
 
 
+def mapping_of(named: str | None) -> dict[str, dict[str, Field]] | None:
+    """Return what the mapping file of a URL's option says; None if none is named."""
+    return read_mapping(Path(named).expanduser()) if named else None
+
+
 def read_mapping(path: Path) -> dict[str, dict[str, Field]]:
     """Return the fields of each interface that the mapping file names.
 
@@ -84,12 +91,13 @@ def read_mapping(path: Path) -> dict[str, dict[str, Field]]:
         raise BadInput(f"the mapping file {path} cannot be read: {exc}", hint=f"mend {path}") from None
     sections = {}
     for name, section in document.items():
-        if name not in interfaces():
+        target = find(name)
+        if target is None:
             unknown = UnknownInterface(name, interfaces())
             raise BadInput(f"{path}: {unknown}", hint=unknown.hint)
         if not isinstance(section, dict):
             raise BadInput(f"{path}: {name} must be a section", hint=f"write it as [{name}]")
-        known = interfaces()[name].names
+        known = target.names
         for column in section:
             if column not in known:
                 hint = nearest(column, known) or f"its columns: {', '.join(known)}"
@@ -112,8 +120,8 @@ def _field(where: str, value: Any) -> Field:
             raise BadInput(f"{where}: {word} cannot be {given!r}")
     factor = value.get("factor")
     field = Field(**{**value, "factor": _field(f"{where}.factor", factor) if factor else None})
-    if bool(field.column) == bool(field.derive) or field.divide == 0:
-        raise BadInput(f"{where} needs either a column or derive, and no division by 0")
+    if [bool(field.column), bool(field.derive), bool(field.value)].count(True) != 1 or field.divide == 0:
+        raise BadInput(f"{where} needs either a column, a value or derive, and no division by 0")
     if field.derive and field.derive not in DERIVED:
         raise BadInput(f"{where}: {field.derive!r} cannot be derived", hint=f"what can: {', '.join(DERIVED)}")
     return field

@@ -13,12 +13,12 @@ from ptolemy._house.progress import Progress, no_progress
 from ptolemy.errors import BadData
 from ptolemy.sources.csv import file_and_mapping
 from ptolemy.sources.mapping import Field, plain
-from ptolemy.sources.port import Batch, Source
+from ptolemy.sources.port import EVERYTHING, Batch, Source, Wanted
 from ptolemy.sources.translate import needed, translate
 
 if TYPE_CHECKING:
     from ptolemy._house.backends import BackendURL
-    from ptolemy.catalogue import Interface
+    from ptolemy.catalogue import Asking, Interface
 
 
 class ParquetSource:
@@ -35,7 +35,12 @@ class ParquetSource:
     def datasets(self) -> list[str]:
         return sorted(self.mapping or ())
 
-    def read(self, interface: Interface, *, progress: Progress = no_progress) -> Iterator[Batch]:
+    def asking(self, interface: Interface) -> Asking | None:
+        return None
+
+    def read(
+        self, interface: Interface, *, wanted: Wanted = EVERYTHING, progress: Progress = no_progress
+    ) -> Iterator[Batch]:
         try:
             with pyarrow.parquet.ParquetFile(self.path) as file:
                 header = file.schema_arrow.names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -11,7 +11,26 @@ from ptolemy._house.progress import Progress, no_progress
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ptolemy.catalogue import Interface
+    from ptolemy.catalogue import Asking, Interface
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one row.
+
+    Parameters
+    ----------
+    row
+        Its place in the table, from 0.
+    kind
+        ``value``, ``missing``, ``date``, ``rule``, ``duplicate``, ``session``, ``stale``, ``spike`` or ``unit``.
+    why
+        One sentence for people.
+    """
+
+    row: int
+    kind: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +49,9 @@ class Batch:
         What `lines` counts: ``line`` or ``row``.
     origins
         What the source calls a column, where that differs from the catalogue.
+    faults
+        Rows with a value that cannot be read, which is null in `table`; a source that is read as a whole
+        refuses such a row instead.
     """
 
     table: pa.Table
@@ -37,10 +59,37 @@ class Batch:
     lines: pa.Int64Array
     unit: str = "line"
     origins: Mapping[str, str] = field(default_factory=dict)
+    faults: Sequence[Fault] = ()
 
     def where(self, row: int, column: str) -> str:
         """Return the place of one value, such as ``bars.csv line 17, column Low``."""
         return f"{self.place} {self.unit} {self.lines[row].as_py()}, column {self.origins.get(column, column)}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of an interface is wanted; a source may give more, never less.
+
+    Parameters
+    ----------
+    start, end
+        First and last day, both included, ``YYYYMMDD``; None leaves that end open.
+    codes
+        Securities; None means all.
+    by
+        How it is asked for, as in `ptolemy.catalogue.Asking`.
+    each
+        Parameters that go with the question.
+    """
+
+    start: str | None = None
+    end: str | None = None
+    codes: tuple[str, ...] | None = None
+    by: str = "range"
+    each: tuple[tuple[str, str], ...] = ()
+
+
+EVERYTHING = Wanted()
 
 
 class Source(Protocol):
@@ -49,7 +98,12 @@ class Source(Protocol):
     def datasets(self) -> list[str]:
         """Return the names of the interfaces that the source says it can give, sorted."""
 
-    def read(self, interface: Interface, *, progress: Progress = no_progress) -> Iterator[Batch]:
+    def asking(self, interface: Interface) -> Asking | None:
+        """Return how it is asked for `interface` question by question; None if it is read as a whole, as a file is."""
+
+    def read(
+        self, interface: Interface, *, wanted: Wanted = EVERYTHING, progress: Progress = no_progress
+    ) -> Iterator[Batch]:
         """Give the rows of `interface`, batch after batch; `progress` counts bytes or rows.
 
         Raises

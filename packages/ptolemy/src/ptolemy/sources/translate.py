@@ -14,7 +14,7 @@ import pyarrow.compute
 from ptolemy.catalogue import Interface
 from ptolemy.errors import BadData, nearest
 from ptolemy.sources.mapping import Field, Fields
-from ptolemy.sources.port import Batch
+from ptolemy.sources.port import Batch, Fault
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
@@ -36,21 +36,51 @@ def needed(place: str, fields: Fields, header: Sequence[str]) -> list[str]:
 
 
 def translate(
-    interface: Interface, fields: Fields, raw: pa.Table, lines: pa.Int64Array, place: str, unit: str
+    interface: Interface,
+    fields: Fields,
+    raw: pa.Table,
+    lines: pa.Int64Array,
+    place: str,
+    unit: str,
+    *,
+    lenient: bool = False,
 ) -> Batch:
     """Return the rows of `raw` in the columns of `interface`; what `fields` does not name is null.
+
+    Parameters
+    ----------
+    lenient
+        Whether a value that cannot be read is null, and a fault of its row, instead of an error.
 
     Raises
     ------
     BadData
         If a value is no number, or no date in the format that the mapping names.
     """
-    return _Translation(interface, fields, raw, Batch(raw, place, lines, unit)).batch()
+    return _Translation(interface, fields, raw, Batch(raw, place, lines, unit), lenient).batch()
+
+
+def table_of(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> pa.Table:
+    """Return values as they came from JSON as a table; what is neither number nor text becomes text."""
+    arrays: list[Any] = []
+    for values in columns:
+        made: Any
+        try:
+            made = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            made = None
+        number = made is not None and (pa.types.is_integer(made.type) or pa.types.is_floating(made.type))
+        if not number:
+            made = pa.array([None if v is None else v if isinstance(v, str) else str(v) for v in values], pa.string())
+        arrays.append(made)
+    return pa.table(arrays, names=list(names))
 
 
 class _Translation:
-    def __init__(self, interface: Interface, fields: Fields, raw: pa.Table, source: Batch) -> None:
+    def __init__(self, interface: Interface, fields: Fields, raw: pa.Table, source: Batch, lenient: bool) -> None:
         self.interface, self.fields, self.raw, self.source = interface, fields, raw, source
+        self.lenient = lenient
+        self.faults: list[Fault] = []
         self.done: dict[str, Any] = {}
 
     def batch(self) -> Batch:
@@ -59,16 +89,25 @@ class _Translation:
         names = sorted(self.fields, key=lambda n: (bool(self.fields[n].derive), self.interface.names.index(n)))
         for name in names:
             field = self.fields[name]
-            if field.derive:
+            if field.value:
+                self.done[name] = self._fixed(name, field.value)
+            elif field.derive:
                 self.done[name] = _rounded(self._derived(field), field.decimals)
             else:
                 value = getattr(self, f"_{self.interface.column(name).type}")(field)
                 # Codes are kept in upper case, as requests are read: aapl.us and AAPL.US are one security.
-                self.done[name] = pc.utf8_upper(value) if name in self.interface.key else value
+                self.done[name] = pc.utf8_upper(value) if name == self.interface.key[0] else value
         nulls = {n: pa.nulls(self.raw.num_rows, schema.field(n).type) for n in schema.names if n not in self.done}
         table = pa.table([(self.done | nulls)[n] for n in schema.names], schema=schema)
         origins = {n: f.column or f"{n} (derived)" for n, f in self.fields.items()}
-        return Batch(table, self.source.place, self.source.lines, self.source.unit, origins)
+        return Batch(table, self.source.place, self.source.lines, self.source.unit, origins, self.faults)
+
+    def _fixed(self, name: str, value: str) -> Any:
+        kind = self.interface.schema().field(name).type
+        try:
+            return pa.array([value] * self.raw.num_rows, pa.string()).cast(kind)
+        except pa.ArrowInvalid:
+            raise BadData(self.source.place, f"{name} is mapped to {value!r}, which is no number") from None
 
     def _str(self, field: Field) -> Any:
         values = pc.utf8_trim_whitespace(pc.cast(self._column(field.column), pa.string()))
@@ -88,6 +127,29 @@ class _Translation:
             self._refuse(wrong, field.column, f"is not a date written as {field.format}")
         return dates
 
+    def _time(self, field: Field) -> Any:
+        column = self._column(field.column)
+        if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+            return pc.strftime(column, format="%Y-%m-%d %H:%M:%S")
+        texts = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
+        if field.format in ("%Y%m%d", "%Y-%m-%d %H:%M:%S"):  # the catalogue's own form, which the check looks at
+            return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+        coded = texts.dictionary_encode()
+        moments = [_moment(text, field.format) for text in coded.dictionary.to_pylist()]
+        times = pa.array(moments, pa.string()).take(coded.indices)
+        wrong = np.flatnonzero(_mask(pc.is_null(times)) & _mask(pc.not_equal(texts.fill_null(""), "")))
+        if len(wrong):
+            self._refuse(wrong, field.column, f"is not a moment written as {field.format}")
+        return times
+
+    def _int(self, field: Field) -> Any:
+        values = np.round(self._ratio(field) * field.multiply / field.divide, 6)
+        broken = np.flatnonzero((values != np.floor(values)) & ~np.isnan(values))
+        if len(broken):
+            self._refuse(broken, field.column, "is not a whole number")
+            values[broken] = np.nan
+        return pc.cast(pa.array(values, from_pandas=True), pa.int64())
+
     def _float(self, field: Field) -> Any:
         return _rounded(self._ratio(field) * field.multiply / field.divide, field.decimals)
 
@@ -106,6 +168,9 @@ class _Translation:
             wrong = np.flatnonzero(~_mask(pc.match_substring_regex(column, _NUMBER).fill_null(True)))
             if len(wrong):
                 self._refuse(wrong, name, "is not a number")
+                kept = np.ones(len(column), np.bool_)
+                kept[wrong] = False
+                column = pc.if_else(pa.array(kept), column, pa.scalar(None, pa.string()))
         elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             raise BadData(f"{self.source.place}, column {name}", f"it holds {column.type}, not numbers")
         values: Floats = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
@@ -145,6 +210,10 @@ class _Translation:
         return column if isinstance(column, pa.Array) else pa.array([], column.type)
 
     def _refuse(self, wrong: npt.NDArray[np.int64], column: str, why: str) -> None:
+        if self.lenient:
+            for row in wrong.tolist():
+                self.faults.append(Fault(row, "value", f"{column}: {self.raw[column][row].as_py()!r} {why}"))
+            return
         text = self.raw[column][int(wrong[0])].as_py()
         raise BadData(self.source.where(int(wrong[0]), column), f"{text!r} {why}{and_more(len(wrong))}")
 
@@ -163,6 +232,14 @@ def _day(text: str | None, form: str) -> str | None:
         return datetime.strptime(text or "", form).strftime("%Y%m%d")
     except ValueError:
         return None
+
+
+def _moment(text: str | None, form: str) -> str | None:
+    try:
+        found = datetime.strptime(text or "", form)
+    except ValueError:
+        return None
+    return found.strftime("%Y-%m-%d %H:%M:%S" + (".%f" if found.microsecond else ""))
 
 
 def _mask(values: Any) -> npt.NDArray[np.bool_]:

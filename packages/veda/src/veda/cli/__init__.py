@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     root: Group
 
 COMMANDS: dict[str, str] = {
+    "add": "veda.cli.add:add",
+    "browse": "veda.cli.browse:browse",
     "channel": "veda.cli.channel:channel",
     "check": "veda.cli.check:check",
     "env": "veda.cli.env:env",

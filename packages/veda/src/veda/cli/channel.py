@@ -46,17 +46,35 @@ def show(name: str, store: str | None, as_json: bool) -> None:
 
 
 @channel.command(epilog="Example: veda channel promote momentum@1.2.0 --to stable")
-@click.argument("ref")
+@click.argument("refs", nargs=-1, metavar="[REF]...")
 @click.option("--to", required=True, metavar="NAME", help="The channel to put it into; made if there is none.")
-@click.option("--from", "from_", metavar="NAME", help="Take the release that this channel names.")
+@click.option("--from", "from_", metavar="NAME", help="Take the releases that this channel names.")
 @_expires
 @store_option
 @json_option
-def promote(ref: str, to: str, from_: str | None, expires: float, store: str | None, as_json: bool) -> None:
-    """Put the release REF into a channel and sign the channel's new state."""
+def promote(
+    refs: tuple[str, ...], to: str, from_: str | None, expires: float, store: str | None, as_json: bool
+) -> None:
+    """Put the releases REF into a channel, all in one move, and sign the channel's new state.
+
+    With --from and no REF all that the other channel names.
+    """
     from veda.channels import promote
 
-    _print(promote(ref, to, from_=from_, store=store, expires=expires), as_json)
+    _print(promote(refs, to, from_=from_, store=store, expires=expires), as_json)
+
+
+@channel.command(epilog="Example: veda channel withdraw momentum --from stable")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--from", "from_", required=True, metavar="CHANNEL", help="The channel to take them out of.")
+@_expires
+@store_option
+@json_option
+def withdraw(names: tuple[str, ...], from_: str, expires: float, store: str | None, as_json: bool) -> None:
+    """Take packages out of a channel and sign the channel's new state; who pulled them keeps them."""
+    from veda.channels import withdraw
+
+    _print(withdraw(names, from_, store=store, expires=expires), as_json)
 
 
 @channel.command(epilog="Example: veda channel renew stable --expires 7")

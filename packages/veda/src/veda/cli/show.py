@@ -29,7 +29,8 @@ def show(ref: str, registry: str | None, remote: bool, as_json: bool) -> None:
     tree = tree_path(release.digest)
     facts = {k: release.facts.get(k) for k in ("summary", "license", "requires", "size", "packed_size")}
     methods = [m for p in release.facts["entry_points"] for m in p["methods"]]
+    components = [c["path"] for c in release.facts.get("components") or []]
     head = {"name": release.name, "version": release.version, "digest": release.digest, "tags": tags}
     installed = str(tree) if tree.is_dir() else None
     state = {"published_at": release.published_at, "yanked": yanked, "notes": notes, "installed": installed}
-    print_record({**head, **facts, "methods": methods, **state}, as_json=as_json)
+    print_record({**head, **facts, "methods": methods, "components": components, **state}, as_json=as_json)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import UUID, uuid5
 
 from veda._house.ids import uuid7
+from veda.errors import BadInput
 
 _PUBLISHED = UUID("6f0f7a52-0d5d-5c1c-9b2d-7b6a0f2d6a41")  # the space of `published` events, fixed for ever
 
@@ -90,9 +92,14 @@ class Query:
     tag
         A tag that points to it now.
     since, until
-        First and last day of publication, ISO 8601, both included.
+        First and last day of publication, such as ``"2026-01-31"``, both included; or a time, ISO 8601 in UTC.
     limit
         How many releases at most; every version counts where `name` has no ``*``, else the last of each package.
+
+    Raises
+    ------
+    BadInput
+        If `since` or `until` is neither.
     """
 
     text: str = ""
@@ -105,6 +112,11 @@ class Query:
     since: str = ""
     until: str = ""
     limit: int = 50
+
+    def __post_init__(self) -> None:
+        for key in ("since", "until"):
+            if given := getattr(self, key):
+                object.__setattr__(self, key, _moment(key, given))
 
 
 class Registry(Protocol):
@@ -155,6 +167,20 @@ def published(release: Release) -> Event:
     id = str(uuid5(_PUBLISHED, f"{release.name}@{release.version}@{release.digest}"))
     at = release.published_at or now()
     return Event("published", release.name, release.version, data={"digest": release.digest}, id=id, at=at)
+
+
+def _moment(key: str, given: str) -> str:
+    """Return a day or a time as registries write them, so that texts compare as times do."""
+    try:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
+            return date.fromisoformat(given).isoformat()
+        time = datetime.fromisoformat(given) if "T" in given or " " in given else None
+    except ValueError:
+        time = None
+    if time is None:
+        raise BadInput(f"{key} {given!r} is no date", hint=f"--{key} 2026-01-31")
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def now() -> str:

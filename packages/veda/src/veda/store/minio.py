@@ -202,7 +202,10 @@ class MinioStore:
                     raise NotFound(f"{what} is not in {self._shown}", hint="veda push it") from None
                 raise
             try:
-                declared = int(answer.headers.get("Content-Length") or 0)
+                # A line that is cut among the headers leaves an answer without a length: its body is no object.
+                declared = int(answer.headers.get("Content-Length") or -1)
+                if declared < 0:
+                    raise BackendUnavailable(f"{self._shown} sent a part of {what}", hint="try again")
                 if limit is not None and declared > limit:
                     raise Damaged(f"{what} in {self._shown} has {declared} bytes, more than the {limit} it may have")
                 return self._stream(answer, what, limit), answer.headers.get("ETag", "")

@@ -134,6 +134,7 @@ class RegistryContract:
             (Query(tag="champion"), ["momentum"]),
             (Query(since="2026-02-01"), ["pairs"]),
             (Query(until="2026-01-31"), ["momentum"]),
+            (Query(since="2026-02-01T08:00:00+08:00"), ["pairs"]),
             (Query(text="signal", method="hedge"), ["pairs"]),
             (Query(method="hedge", author="Ada Li"), []),
             (Query(limit=1), ["pairs"]),

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from exia.errors import FactoryError
+from exia.notices import watchers
 from exia.pooling.asynchronous.care import Failures
 from exia.pooling.asynchronous.entry import EMPTY, Entry
 from exia.pooling.asynchronous.places import Places
@@ -112,7 +113,7 @@ class Lending(Places[T]):
             entry.expires = monotonic() + limits.max_lifetime * random.uniform(0.95, 1.0)
         with self._lock:
             self._created += 1
-        if self._listeners:
+        if self._listeners or watchers:
             self._tell("created", version=line.version.label, generation=line.generation)
 
     async def _give(self, entry: Entry[T], error: BaseException | None, held: Line[T] | None) -> None:

@@ -13,6 +13,8 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from exia.errors import PoolBusy, PoolClosed, PoolTimeout
+from exia.notices import tell as tell_watchers
+from exia.notices import watchers
 from exia.pooling.asynchronous.care import Care, Failures
 from exia.pooling.asynchronous.entry import EMPTY, Entry
 from exia.pooling.asynchronous.hand import Bell, Waiter
@@ -119,7 +121,7 @@ class Places(ABC, Generic[T]):
             return found
         except BaseException as exc:
             await self._abandon(waiter)
-            if self._listeners and isinstance(exc, PoolBusy | PoolTimeout):
+            if (self._listeners or watchers) and isinstance(exc, PoolBusy | PoolTimeout):
                 self._tell("refused" if isinstance(exc, PoolBusy) else "timeout", waiting=len(self._waiters))
             raise
 
@@ -254,7 +256,7 @@ class Places(ABC, Generic[T]):
             self._regate()
             self._match()
             self._note_empty()
-        if cause is not None and self._listeners:
+        if cause is not None and (self._listeners or watchers):
             self._tell("destroyed", cause=cause, version=entry._line.version.label, uses=entry.uses)
         await self._tend()
 
@@ -375,6 +377,7 @@ class Places(ABC, Generic[T]):
             except Exception as exc:
                 self._failures.count("listener")
                 _log.warning("pool %r: a listener raised %s: %s", self.name, type(exc).__name__, exc)
+        tell_watchers("pool", kind, {"pool": self.name, **facts})
 
 
 def _count_unheld() -> int:

@@ -20,6 +20,7 @@ from exia.pooling.asynchronous.hand import Bell, Borrows, Keeper, background
 from exia.pooling.asynchronous.swapping import AsyncSwap, SwapRules
 from exia.pooling.asynchronous.tending import Tending
 from exia.pooling.asynchronous.version import Line, Version
+from exia.pooling.elsewhere import Where
 from exia.pooling.events import Listener
 from exia.pooling.factory import Factory
 from exia.pooling.limits import Limits
@@ -39,7 +40,7 @@ class AsyncPool(Tending[T], Borrows[T]):
     waiter. No verb of the factory ever runs under a lock.
     """
 
-    __slots__ = ("_checking", "_cold", "_keeper", "_process")
+    __slots__ = ("_checking", "_cold", "_keeper", "_where")
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class AsyncPool(Tending[T], Borrows[T]):
         chosen: bool = False,
         params: Mapping[str, Any] | None = None,
         background: bool = False,
-        process: bool = False,
+        where: Where = "here",
     ) -> None:
         failures = Failures()
         care = Care(target.verbs, name, failures)
@@ -60,7 +61,7 @@ class AsyncPool(Tending[T], Borrows[T]):
         super().__init__(version, failures, limits, name, params)
         self._keeper: Keeper | None = None
         self._checking = False
-        self._process = process
+        self._where = where
         enroll(self, chosen=chosen)
         self._cold = not background and limits.min_idle > 0
         if limits.track == "full":
@@ -301,7 +302,7 @@ class AsyncPool(Tending[T], Borrows[T]):
                 )
             self._checking = True
         try:
-            found = resolved(target, process=self._process)
+            found = resolved(target, where=self._where)
             care = Care(found.verbs, self.name, self._failures)
             wanted = self._line.params if params is None else dict(params)
             if wanted is not None:
