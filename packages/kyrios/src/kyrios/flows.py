@@ -372,6 +372,15 @@ def load_flow(path: str | os.PathLike[str]) -> Flow:
         If there is no flow.
     FlowInvalid
         With every mistake in its files.
+
+    Examples
+    --------
+    >>> import kyrios
+    >>> run = kyrios.load_flow("examples/flows/hello").run({"name": "world"})
+    >>> run.state.value
+    'succeeded'
+    >>> [file.name for file in kyrios.load_flow("examples/flows/hello").render("airflow", "dags")]
+    ['hello.py']
     """
     from kyrios.load import read_with_sources
 

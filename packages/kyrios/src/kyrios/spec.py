@@ -189,6 +189,7 @@ class FlowSpec(_Closed):
     params: dict[Name, Any] = Field(default_factory=dict)
     inputs: dict[Name, Port] = Field(default_factory=dict)
     outputs: dict[Name, Source] = Field(default_factory=dict)
+    tolerance: dict[Source, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
     defaults: Tries = Tries()
     units: Annotated[dict[Name, Use], Field(min_length=1)]
     fuse: Fuse = "none"
