@@ -33,7 +33,7 @@ def lineage_of(run: RunRecord) -> dict[str, Any]:
         "state": _STATES.get(run.status, "running"),
         "started": run.started,
         "ended": run.ended,
-        "parameters": {"values": dict(run.params), "version": _version(run.params)},
+        "parameters": {"values": dict(sorted(run.params.items())), "version": _version(run.params)},
         "packages": [_package(name, told) for name, told in _told(facts, "packages/")],
         "datasets": [_dataset(name, told) for name, told in _told(facts, "datasets/")],
         "environment": {
@@ -73,5 +73,5 @@ def _text(value: Any) -> str | None:
 
 
 def _version(values: dict[str, Any]) -> str:
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

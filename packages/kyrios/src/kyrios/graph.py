@@ -127,6 +127,10 @@ class Graph:
     ----------
     every
         Seconds between two ticks of a flow that runs as a service loop.
+    overrun
+        What becomes of ticks that it misses: ``skip``, ``queue`` or ``merge``.
+    watchdog
+        Seconds that a tick may take before the loop counts as hung.
     inputs, results
         The tables that it takes and gives as a unit of another flow: columns by name, and ``task.port`` by name.
     fused
@@ -145,6 +149,8 @@ class Graph:
     cron: str | None = None
     tz: str = "UTC"
     every: float | None = None
+    overrun: str = "skip"
+    watchdog: float | None = None
     inputs: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
     results: Mapping[str, str] = field(default_factory=dict)
     fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -75,6 +75,8 @@ class _Linker:
             cron=flow.schedule.cron if flow.schedule else None,
             tz=flow.schedule.tz if flow.schedule else "UTC",
             every=flow.schedule.every if flow.schedule else None,
+            overrun=flow.schedule.overrun if flow.schedule else "skip",
+            watchdog=flow.schedule.watchdog if flow.schedule else None,
             params=dict(flow.params),
             tasks=tasks,
             inputs={word: port.columns for word, port in flow.inputs.items()},
