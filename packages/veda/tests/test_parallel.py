@@ -14,7 +14,7 @@ def test_results_come_in_the_order_of_the_items():
 
 
 def test_no_more_is_made_ahead_than_a_quarter_of_a_gigabyte():
-    made, taken, most = [], 0, 0
+    made, most = [], 0
     lock = threading.Lock()
 
     def work(n):
@@ -22,8 +22,7 @@ def test_no_more_is_made_ahead_than_a_quarter_of_a_gigabyte():
             made.append(n)
         return n
 
-    for _ in in_order(work, range(20), lambda n: 100 * MIB):
-        taken += 1
+    for taken, _ in enumerate(in_order(work, range(20), lambda n: 100 * MIB), 1):
         most = max(most, len(made) - taken)
 
     assert most <= 2
