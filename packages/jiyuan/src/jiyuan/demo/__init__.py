@@ -73,6 +73,8 @@ def run_demo(
             "veda show momentum",
             "exia monitor tail",
             "kyrios runs list",
+            f"jiyuan trace {result.run.run_id[-6:]}",
+            f"jiyuan reproduce {result.run.run_id[-6:]}",
         ],
     }
 

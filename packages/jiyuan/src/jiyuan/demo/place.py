@@ -45,7 +45,7 @@ class Place:
         return self.out / "home" / name
 
     def environment(self) -> dict[str, str]:
-        """Return the settings of the four libraries: embedded backends in the demo's own homes."""
+        """Return the settings of the libraries: embedded backends in the demo's own homes."""
         return {
             "EXIA_BLOBS": "file://",
             "EXIA_HOME": str(self.home("exia")),
@@ -53,6 +53,7 @@ class Place:
             "EXIA_OBJECTS": "file://",
             "EXIA_PARAMS": "file://",
             "EXIA_RUNS": "sqlite://",
+            "JIYUAN_HOME": str(self.home("jiyuan")),
             "KYRIOS_DATA": "file://",
             "KYRIOS_HISTORY": "sqlite://",
             "KYRIOS_HOME": str(self.home("kyrios")),
