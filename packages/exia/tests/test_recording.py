@@ -311,6 +311,18 @@ def test_the_commit_branch_and_changes_of_the_working_folder_are_recorded(store,
     assert kept.facts["git"] == {"commit": kept.commit, "branch": "research", "dirty": True}
 
 
+def test_no_secret_of_the_command_line_is_recorded(store, monkeypatch):
+    words = ["/srv/run.py", "--desk", "alpha", "--api-key", "canary1", "--token=canary2", "mongodb://li:canary3@db/x"]
+    monkeypatch.setattr(sys, "argv", words)
+    with exia.run("started with secrets") as run:
+        pass
+
+    told = store.get(run.id).facts["command"]
+    assert told[:3] == ["run.py", "--desk", "alpha"]
+    assert "canary" not in " ".join(told)
+    assert "mongodb://li:" in told[-1]
+
+
 def test_packages_data_sets_and_parameter_versions_are_recorded(store):
     loaded = exia.load("python:statistics:NormalDist")
     with exia.run("traced") as run:
