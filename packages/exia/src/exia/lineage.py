@@ -1,70 +1,77 @@
-"""A run as a lineage record: what gave its results, each with a digest or a version."""
+"""The lineage record of a run: what gave its results, after ``docs/reference/lineage.schema.json``."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from exia.runs import RunRecord
 
 SCHEMA = "urn:jiyuan:lineage:1"
-
-_STATES = {
-    "running": "running",
-    "finished": "succeeded",
-    "failed": "failed",
-    "interrupted": "cancelled",
-    "lost": "failed",
-}
+_STATES = {"finished": "succeeded", "failed": "failed", "interrupted": "cancelled", "lost": "failed"}
+_UNKNOWN = f"sha256:{'0' * 64}"  # a run of another machine may have been recorded without it
 
 
-def lineage_of(record: RunRecord) -> dict[str, Any]:
-    """Return `record` in the form that all libraries of the centre write and read: ``lineage.schema.json``.
+def lineage_of(run: RunRecord) -> dict[str, Any]:
+    """Return the lineage record of `run` as it is now; its keys are in their fixed order.
 
-    Packages and data sets are those that the run was told of by `Run.log_package` and `Run.log_dataset`.
+    Packages and data sets are those of `Run.log_package` and `Run.log_dataset`; ``rows`` is a number there, or the
+    first and the last row's number.
     """
-    values = dict(sorted(record.params.items()))
+    facts = run.facts
+    environment = facts.get("environment", {})
     return {
         "schema": SCHEMA,
-        "run_id": record.id,
-        "trace_id": record.tags.get("trace_id") or record.id,
+        "run_id": run.id,
+        "trace_id": run.tags.get("trace_id", run.id),
         "kind": "run",
-        "name": record.name,
+        "name": run.name,
         "flow": None,
         "engine": "exia",
-        "host": record.host or "unknown",
-        "state": _STATES[record.status],
-        "started": record.started,
-        "ended": record.ended,
-        "parameters": {"values": values, "version": _digest(values)},
-        "packages": [_package(name, facts) for name, facts in _given(record, "packages")],
-        "datasets": [_dataset(name, facts) for name, facts in _given(record, "datasets")],
+        "host": run.host or "unknown",
+        "state": _STATES.get(run.status, "running"),
+        "started": run.started,
+        "ended": run.ended,
+        "parameters": {"values": dict(sorted(run.params.items())), "version": _version(run.params)},
+        "packages": [_package(name, told) for name, told in _told(facts, "packages/")],
+        "datasets": [_dataset(name, told) for name, told in _told(facts, "datasets/")],
         "environment": {
-            "digest": record.facts.get("environment", {}).get("digest") or _digest({}),
-            "python": record.facts.get("python") or "unknown",
-            "platform": record.facts.get("platform") or "unknown",
+            "digest": environment.get("digest", _UNKNOWN),
+            "python": facts.get("python", "unknown"),
+            "platform": facts.get("platform", "unknown"),
         },
         "tasks": [],
     }
 
 
-def _given(record: RunRecord, kind: str) -> list[tuple[str, Mapping[str, Any]]]:
-    prefix = f"{kind}/"
-    return [(key.removeprefix(prefix), facts) for key, facts in sorted(record.facts.items()) if key.startswith(prefix)]
+def _told(facts: dict[str, Any], prefix: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(key.removeprefix(prefix), facts[key]) for key in sorted(facts) if key.startswith(prefix)]
 
 
-def _package(name: str, facts: Mapping[str, Any]) -> dict[str, str]:
-    version = facts.get("version") or "unknown"
-    return {"ref": f"{name}@{version}", "name": name, "version": version, "digest": facts.get("digest") or "unknown"}
+def _package(name: str, told: dict[str, Any]) -> dict[str, Any]:
+    version = told.get("version") or "unknown"
+    return {"ref": f"{name}@{version}", "name": name, "version": version, "digest": told.get("digest") or "unknown"}
 
 
-def _dataset(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    known = {key: facts.get(key) for key in ("rows", "first", "last")}
-    return {"name": name, "version": facts.get("version") or "unknown", **known}
+def _dataset(name: str, told: dict[str, Any]) -> dict[str, Any]:
+    rows = told.get("rows")
+    if isinstance(rows, list) and len(rows) == 2 and all(isinstance(row, int) for row in rows):
+        rows = max(0, rows[1] - rows[0])
+    found = {
+        "name": name,
+        "version": told.get("version") or "unknown",
+        "rows": rows if isinstance(rows, int) and rows >= 0 else None,
+        "first": _text(told.get("first")),
+        "last": _text(told.get("last")),
+    }
+    return {**found, "digest": told["digest"]} if isinstance(told.get("digest"), str) else found
 
 
-def _digest(values: Mapping[str, Any]) -> str:
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _version(values: dict[str, Any]) -> str:
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

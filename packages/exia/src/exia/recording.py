@@ -62,6 +62,14 @@ def run(
     ------
     BadInput
         If a name or value cannot be recorded; nothing was.
+
+    Examples
+    --------
+    >>> import exia
+    >>> with exia.run("momentum", params={"window": 20}) as run:
+    ...     run.log_metric("ic", 0.03)
+    >>> exia.get_run(run.id).status
+    'finished'
     """
     return Run(name, params=params, tags=tags, store=store, capture=capture, timeout=timeout)
 
