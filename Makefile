@@ -1,6 +1,6 @@
 # What a person calls and what CI calls are the same scripts. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench faults docs services house test-airflow clean
+.PHONY: help install demo test check bench faults fuzz docs services house test-airflow clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+(-%)?:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ bench-%: ## the same for one library, such as bench-veda
 
 faults: ## break things on purpose and count what is lost
 	@scripts/faults
+
+fuzz: ## feed the reader of packages with broken files for half an hour
+	@scripts/fuzz
 
 docs: ## build the documentation
 	@scripts/docs

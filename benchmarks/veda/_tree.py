@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,9 @@ def figure(
 
 
 def run(command: list[Any], **variables: str) -> str:
-    """Run a command to its end and return what it printed."""
-    environment: Mapping[str, str] = {**os.environ, **variables}
+    """Run a command to its end and return what it printed; it may keep its compiled modules, as a person's does."""
+    environment: dict[str, str] = {**os.environ, **variables}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise RuntimeError(f"{command}: {done.stderr[-500:]}")

@@ -1,11 +1,13 @@
 """Pushing to a real S3 server (SeaweedFS on loopback, which shares the processors), and installing.
 
-Wall time. A push goes to an empty place each round; the edit changes one file of 15 kB. Bytes are
-those that the server received as objects: chunks, manifest, signature and claim.
+Wall time. A push goes to an empty place each round; the edit changes one byte of one of the 5,000
+files, another in each round, drawn by chance. Bytes are those that the server received as objects:
+chunks, manifest, signature and claim.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from pathlib import Path
@@ -43,7 +45,7 @@ def _pushes(place: Path, folder: Path, base: str) -> list[dict[str, Any]]:
     veda.new_key()
     head, _, query = base.partition("?")
     whole, edit, shares = [], [], []
-    edited = folder / "src" / "big" / "data" / "17" / "f1700.bin"
+    edits = random.Random(3).sample(sorted((folder / "src" / "big" / "data").rglob("*.bin")), _ROUNDS + 1)
     toml = (folder / "veda.toml").read_text()
     for n in range(_ROUNDS + 1):
         url = f"{head}/bench-{n}?{query}"
@@ -54,7 +56,7 @@ def _pushes(place: Path, folder: Path, base: str) -> list[dict[str, Any]]:
         whole.append(time.perf_counter() - began)
         sizes = {e.key: e.size for e in _objects(url)}
         # A release never changes, so an edit is another version: veda.toml changes with it.
-        edited.write_bytes(bytes([n]) + edited.read_bytes()[1:])
+        edits[n].write_bytes(bytes([n]) + edits[n].read_bytes()[1:])
         (folder / "veda.toml").write_text(toml.replace('"1.0"', f'"1.1.{n}"'))
         package = veda.pack(folder, place / "edited.vedapkg")
         began = time.perf_counter()

@@ -21,8 +21,8 @@ def catalogue_page() -> str:
         NOTICE,
         "",
         "Each data set is one file in `packages/ptolemy/src/ptolemy/catalogue/`; what is checked, what can be asked",
-        "for, the description of the service, the client's help, the points in InfluxDB and this page follow from it. A",
-        "hidden column comes back only when `fields` names it. `ptolemy dataset add FILE` adds one of yours; see",
+        "for, the description of the service, the client's help, the points in InfluxDB and this page follow from it.",
+        "A hidden column comes back only when `fields` names it. `ptolemy dataset add FILE` adds one of yours; see",
         "[collect and check](../how-to/collect-and-check.md).",
         "",
         *table(

@@ -1,5 +1,6 @@
 """The page ``docs/reference/vedapkg.md`` says enough: a reader written from it alone reads packages."""
 
+import hashlib
 import importlib.util
 import json
 import random
@@ -78,3 +79,38 @@ def test_it_refuses_what_the_page_refuses(workspace, reader, tmp_path):
         damaged.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         with pytest.raises((AssertionError, ValueError, LookupError, struct.error, zstandard.ZstdError)):
             reader.read(damaged)
+
+
+def test_the_page_says_enough_to_find_a_release_in_a_store(workspace, reader, tmp_path):
+    package = veda.pack(workspace(), tmp_path / "small.vedapkg")
+    veda.push(package, f"file:{tmp_path}/store")
+    blobs = tmp_path / "store" / "blobs" / "sha256"
+
+    claim = json.loads((tmp_path / "store" / "versions" / "small" / "1.0").read_bytes())
+    stored = (blobs / claim["manifest"][:2] / claim["manifest"]).read_bytes()
+    manifest = zstandard.ZstdDecompressor().decompress(stored)
+
+    assert hashlib.sha256(stored).hexdigest() == claim["manifest"]
+    assert json.loads(manifest) == reader.read(package.path)[0]
+    assert claim["digest"] == package.digest
+    for chunk in json.loads(manifest)["chunks"]:
+        assert (blobs / chunk["sha256"][:2] / chunk["sha256"]).stat().st_size == chunk["size"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"", b"{}\n", zstandard.compress(b"{}\n") + b"x", zstandard.compress(bytes((64 << 20) + 1))],
+    ids=["empty", "no frame", "more than a frame", "more than 64 MiB"],
+)
+def test_a_store_that_gives_something_else_for_a_manifest_is_refused(workspace, tmp_path, frame):
+    veda.push(veda.pack(workspace()), f"file:{tmp_path}/store")
+    claim = tmp_path / "store" / "versions" / "small" / "1.0"
+    digest = hashlib.sha256(frame).hexdigest()
+    (tmp_path / "store" / "blobs" / "sha256" / digest[:2]).mkdir(exist_ok=True)
+    (tmp_path / "store" / "blobs" / "sha256" / digest[:2] / digest).write_bytes(frame)
+    claim.write_text(json.dumps({**json.loads(claim.read_bytes()), "manifest": digest}))
+
+    with pytest.raises(veda.ArchiveRefused, match=r"the manifest of small@1\.0"):
+        veda.pull("small", f"file:{tmp_path}/store", home=tmp_path / "other")
+
+    assert not (tmp_path / "other" / "trees").exists()

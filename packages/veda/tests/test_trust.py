@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import zstandard
 
 import veda
 from veda import keys, signatures
@@ -148,7 +149,8 @@ def test_a_manifest_that_was_changed_is_refused_although_its_name_is_signed(remo
     blob = next((tmp_path / "srv").rglob(manifest))
     if blob.is_dir():
         blob = next((tmp_path / "srv" / "blobs").rglob(manifest))
-    blob.write_bytes(blob.read_bytes().replace(b"Apache-2.0", b"Apache-3.0"))
+    changed = zstandard.ZstdDecompressor().decompress(blob.read_bytes()).replace(b"Apache-2.0", b"Apache-3.0")
+    blob.write_bytes(zstandard.compress(changed))
 
     with pytest.raises(veda.Damaged):
         veda.pull("small", remote)

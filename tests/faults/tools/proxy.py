@@ -33,6 +33,8 @@ class Line:
     cut, reset, blackhole
         Bytes that pass before the connection is closed (FIN), is reset (RST), or stays open while
         all later bytes of this direction vanish.
+    twice
+        Whether each piece passes a second time, as where something between the two ends repeats itself.
     """
 
     latency: float = 0.0
@@ -41,6 +43,7 @@ class Line:
     cut: After = None
     reset: After = None
     blackhole: After = None
+    twice: bool = False
 
 
 CLEAR = Line()
@@ -64,6 +67,7 @@ class Seen:
     cut: int = 0
     reset: int = 0
     blackhole: int = 0
+    twice: int = 0
 
 
 class FaultProxy:
@@ -220,6 +224,10 @@ class FaultProxy:
                     break
                 sink.write(piece)
                 await sink.drain()
+                if line.twice:
+                    self.seen.twice += 1
+                    sink.write(piece)
+                    await sink.drain()
             passed += room
             setattr(self.seen, direction, getattr(self.seen, direction) + room)
             if limit is not None and passed >= limit:

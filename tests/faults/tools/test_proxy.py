@@ -76,6 +76,18 @@ def test_a_reply_can_be_cut_after_n_bytes(echo: int):
         assert say(proxy, b"0123456789") == (b"0123456", "closed")
 
 
+def test_a_reply_can_come_twice(echo: int):
+    with FaultProxy("127.0.0.1", echo) as proxy:
+        proxy.fault(to_client=Line(twice=True))
+
+        with socket.create_connection((proxy.host, proxy.port), timeout=5) as line:
+            line.sendall(b"once")
+            line.shutdown(socket.SHUT_WR)
+
+            assert line.makefile("rb").read() == b"onceonce"
+    assert proxy.seen.twice == 1
+
+
 def test_a_request_can_be_cut_before_the_server_has_it_whole(echo: int):
     with FaultProxy("127.0.0.1", echo) as proxy:
         proxy.fault(to_server=Line(cut=4))

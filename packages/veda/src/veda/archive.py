@@ -40,11 +40,11 @@ class Member:
 
 
 class ArchiveWriter:
-    """Write members one after the other; `close` writes the directory."""
+    """Write members one after the other; `close` writes the directory, `members` says where each has come to lie."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._members: list[tuple[bytes, int, int, int]] = []
+        self.members: list[Member] = []
         self._offset = 0
 
     def add(self, name: str, data: bytes) -> None:
@@ -55,20 +55,23 @@ class ArchiveWriter:
         head = _LOCAL.pack(
             b"PK\3\4", _NEEDED, _FLAGS, _METHOD, _TIME, _DATE, crc, len(data), len(data), len(encoded), 0
         )
-        self._members.append((encoded, crc, len(data), self._offset))
+        start = self._offset + len(head) + len(encoded)
+        self.members.append(Member(name, start, len(data), crc))
         self._file.write(head + encoded)
         self._file.write(data)
-        self._offset += len(head) + len(encoded) + len(data)
+        self._offset = start + len(data)
 
     def close(self) -> None:
         """Write the central directory and the end record."""
         start = self._offset
-        for name, crc, size, offset in self._members:
+        for member in self.members:
+            name, crc, size = member.name.encode(), member.crc, member.size
+            offset = member.offset - len(name) - _LOCAL.size
             fields = (_FLAGS, _METHOD, _TIME, _DATE, crc, size, size, len(name), 0, 0, 0, 0, _REGULAR, offset)
             head = _CENTRAL.pack(b"PK\1\2", _MADE_BY_UNIX, _NEEDED, *fields)
             self._file.write(head + name)
             self._offset += len(head) + len(name)
-        count = len(self._members)
+        count = len(self.members)
         self._file.write(_END.pack(b"PK\5\6", 0, 0, count, count, self._offset - start, start, 0))
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from veda._house.ids import uuid7
+from veda.chunks import pack_frame, unpack_frame
 from veda.errors import ArchiveRefused, Damaged
 from veda.manifest import MAX_MANIFEST, Manifest, canonical_json
 from veda.names import is_version
@@ -22,7 +23,7 @@ class Claim:
     digest
         Identity of the content, ``sha256:...``.
     manifest
-        SHA-256 of the manifest, which is also the name of its blob.
+        Name of the manifest's blob, the SHA-256 of its bytes as they are stored.
     by, published_at
         Who claimed it, and when, ISO 8601 in UTC; empty where an older veda did.
     """
@@ -58,9 +59,15 @@ def claimed(store: Store, name: str, version: str) -> tuple[str, str]:
     return claim.digest, claim.published_at
 
 
+def put_manifest(store: Store, manifest: Manifest) -> str:
+    """Put a manifest into a store, as one zstd frame, and return the digest of its blob."""
+    return store.put_blob(pack_frame(manifest.to_bytes()))
+
+
 def read_manifest(store: Store, name: str, version: str, claim: Claim) -> Manifest:
     """Return the manifest of a claim; refuse one that speaks of another release."""
-    manifest = Manifest.from_bytes(store.get_blob(claim.manifest, MAX_MANIFEST))
+    stored = store.get_blob(claim.manifest, MAX_MANIFEST)
+    manifest = Manifest.from_bytes(unpack_frame(stored, f"the manifest of {name}@{version}", MAX_MANIFEST))
     if (manifest.name, manifest.version, manifest.digest) != (name, version, claim.digest):
         raise ArchiveRefused("manifest-disagrees", f"the store gave something else for {name}@{version}")
     return manifest

@@ -49,7 +49,7 @@ def _deploy(url: str) -> str:
     from veda.deploy import open_deploy
 
     target = open_deploy(url)
-    return "an inventory of Ansible" if target.remote else f"{len(target.hosts())} host"
+    return "an inventory" if target.remote else f"{len(target.hosts())} host"
 
 
 def _index() -> str:

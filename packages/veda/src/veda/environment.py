@@ -24,7 +24,7 @@ from veda.lock_distributions import base_python
 from veda.lock_environment import lock, python_version
 from veda.lock_file import Lock, LockedPackage, difference
 from veda.settings import home as home_folder
-from veda.tree import clear_unfinished, locked
+from veda.tree import clear_unfinished, locked, writing
 
 CURRENT = "current"
 
@@ -74,6 +74,8 @@ def create_environment(
         If a store has something else than the lock says.
     BadInput
         If the interpreter is not the version that the lock is for.
+    BackendUnavailable
+        If the disk does not take it; generations that were there stay as they are.
     """
     environment, number = parse_environment(name)
     if number is not None:
@@ -87,9 +89,10 @@ def create_environment(
         raise BadInput(f"the lock is for Python {what.python}, and {interpreter} is {version}", hint="--python PATH")
     for package in what.packages:
         ensure_package(package, store=store, registry=registry, home=home)
-    site = ensure_site(what, interpreter, home, folder)
     root = environments_folder(home) / environment
-    with locked(root / ".lock"):
+    with writing(home_folder(home)):
+        site = ensure_site(what, interpreter, home, folder)
+    with writing(root), locked(root / ".lock"):
         same = next((g for g in reversed(_generations(root)) if g.lock.digest == what.digest), None)
         generation = same or _build_next(root, environment, what, interpreter, site, home)
         before = _current(root)
@@ -133,7 +136,7 @@ def switch_environment(name: str, home: Path | str | None = None) -> Generation:
     """Make ``name@3`` the current generation, by one rename; processes that run keep the one they have."""
     generation = find_generation(name, home)
     root = generation.path.parent
-    with locked(root / ".lock"):
+    with writing(root), locked(root / ".lock"):
         if _current(root) != generation.number:
             _point(root, generation, home)
     return generation
@@ -202,7 +205,7 @@ def repair_environment(
     lock_ = Lock.read(path / "veda.lock")
     interpreter = (path / "bin" / "python").readlink() if (path / "bin" / "python").is_symlink() else base_python()
     mended: list[str] = []
-    with locked(root / ".lock"):
+    with writing(root), locked(root / ".lock"):
         for package in lock_.packages:
             try:
                 verify_tree(package.digest, home)
@@ -324,9 +327,14 @@ def _current(root: Path) -> int | None:
 
 
 def _point(root: Path, generation: Generation, home: Path | str | None) -> None:
+    clear_unfinished(root / CURRENT)
     new = root / f".{CURRENT}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     new.symlink_to(str(generation.number))
-    new.replace(root / CURRENT)
+    try:
+        new.replace(root / CURRENT)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
     sync_folder(root)
     for adapter in activations(home):
         adapter.publish(generation)

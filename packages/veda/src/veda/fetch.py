@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,6 @@ from veda.registry import Registry, Release, open_registry
 from veda.resolve import choose, tagged_version
 from veda.settings import home as home_folder
 from veda.store import Store, open_store
-
-_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -87,6 +84,13 @@ def pull(
         If the version is registered here with other content; nothing is fetched.
     ArchiveRefused, Damaged
         If what the store sent is not what it claimed; nothing is installed.
+
+    Examples
+    --------
+    >>> import veda
+    >>> pushed = veda.push(veda.pack("examples/momentum", "momentum.vedapkg"))
+    >>> veda.pull("momentum@~=1.2").digest == pushed.digest
+    True
     """
     wanted = Ref.parse(ref)
     if offline:
@@ -106,8 +110,7 @@ def pull(
             if not (pinned and wanted.digest) and must_be_signed(store, home):
                 signed_by = check_release(store, claim.manifest, f"{wanted.name}@{version}", home=home).name
             manifest = read_manifest(store, wanted.name, version, claim)
-            stored = _fetch(store, manifest.chunks, _cache(store, home), fetched)
-            install(manifest, contents(manifest, stored, progress), home)
+            install(manifest, contents(manifest, _fetch(store, _cache(store, home), fetched), progress), home)
         elif (manifest.name, manifest.version) != (wanted.name, version):
             raise ArchiveRefused("manifest-disagrees", f"the store gave {manifest.stem} for {wanted.name}@{version}")
         catalogue.publish(release_of(manifest, claim.published_at))
@@ -162,26 +165,20 @@ def _in_channel(ref: Ref, store: Store, channel: str, url: str | None, home: Pat
     return found.version, claim
 
 
-def _fetch(store: Store, chunks: Sequence[Chunk], cache: Store | None, fetched: list[Chunk]) -> Iterator[bytes]:
-    """Give each chunk in order; what comes over a network is kept, so that a pull that was cut off goes on."""
+def _fetch(store: Store, cache: Store | None, fetched: list[Chunk]) -> Callable[[Chunk], bytes]:
+    """Return what gets a chunk; what comes over a network is kept, so that a pull that was cut off goes on."""
 
-    def get(chunk: Chunk) -> tuple[bytes, bool]:
+    def get(chunk: Chunk) -> bytes:
         if cache is not None and cache.has_blob(chunk.sha256):
-            try:
-                return cache.get_blob(chunk.sha256), False
-            except Damaged:
-                pass
+            with suppress(Damaged):
+                return cache.get_blob(chunk.sha256)
         data = store.get_blob(chunk.sha256, chunk.size)
         if cache is not None:
             cache.put_blob(data)
-        return data, True
+        fetched.append(chunk)
+        return data
 
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for start in range(0, len(chunks), 2 * _WORKERS):
-            window = chunks[start : start + 2 * _WORKERS]
-            for chunk, (data, travelled) in zip(window, pool.map(get, window), strict=True):
-                fetched += [chunk] if travelled else []
-                yield data
+    return get
 
 
 def _cache(store: Store, home: Path | str | None) -> Store | None:

@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from veda._house.files import write_durably
-from veda.errors import ArchiveRefused, BackendUnavailable, Conflict, Damaged, NotFound, VedaError
+from veda.errors import ArchiveRefused, Conflict, Damaged, NotFound, VedaError
 from veda.manifest import FileEntry, Manifest
 from veda.package import Package, check_project, contents, open_package
 from veda.settings import home as home_folder
-from veda.tree import check_tree, clear_unfinished, locked, write_tree
+from veda.tree import check_tree, clear_unfinished, locked, write_tree, writing
 from veda.workspace import FILE
 
 
@@ -32,12 +32,12 @@ def installed_manifest(digest: str, home: Path | str | None = None) -> Manifest 
     return manifest
 
 
-def install(manifest: Manifest, files: Iterator[tuple[FileEntry, bytes]], home: Path | str | None = None) -> Path:
+def install(manifest: Manifest, files: Iterator[tuple[FileEntry, memoryview]], home: Path | str | None = None) -> Path:
     """Write a tree into its place, all or nothing, and return it; one that is there is left alone."""
     tree = tree_path(manifest.digest, home)
     if tree.is_dir():
         return tree
-    with locked(tree.parent / f".{tree.name}.lock"):
+    with writing(tree), locked(tree.parent / f".{tree.name}.lock"):
         if tree.is_dir():
             return tree
         clear_unfinished(tree)
@@ -56,8 +56,8 @@ def install_archive(package: Package, home: Path | str | None = None) -> Path:
     NotFound
         If the package keeps a file by reference, and the cache here does not have it.
     """
-    stored = (package.stored(chunk, home) for chunk in package.manifest.chunks)
-    return install(package.manifest, contents(package.manifest, stored), home)
+    files = contents(package.manifest, lambda chunk: package.stored(chunk, home))
+    return install(package.manifest, files, home)
 
 
 def verify_tree(digest: str, home: Path | str | None = None) -> Manifest:
@@ -76,13 +76,8 @@ def verify_tree(digest: str, home: Path | str | None = None) -> Manifest:
 def remember_archive(package: Package, home: Path | str | None = None) -> None:
     """Note where the archive of a registered release is, so that its reference can be pushed."""
     note = _archive_note(package.digest, home)
-    try:
+    with writing(note):
         write_durably(note, f"{package.path.absolute()}\n".encode())
-    except OSError as exc:
-        raise BackendUnavailable(
-            f"{note} cannot be written: {exc.strerror or exc}",
-            hint="make room or mend the permissions there, then run the same command again",
-        ) from exc
 
 
 def find_archive(digest: str, home: Path | str | None = None) -> Package | None:
@@ -95,11 +90,13 @@ def find_archive(digest: str, home: Path | str | None = None) -> Package | None:
     return package if package.digest == digest else None
 
 
-def _checked(manifest: Manifest, files: Iterator[tuple[FileEntry, bytes]]) -> Iterator[tuple[FileEntry, bytes]]:
+def _checked(
+    manifest: Manifest, files: Iterator[tuple[FileEntry, memoryview]]
+) -> Iterator[tuple[FileEntry, memoryview]]:
     seen: dict[str, bytes] = {}
     for file, data in files:
         if file.path == FILE:
-            seen[FILE] = data
+            seen[FILE] = bytes(data)
         yield file, data
     check_project(manifest, seen)
 

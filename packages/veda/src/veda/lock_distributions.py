@@ -165,6 +165,8 @@ def _run(command: Sequence[str], text: str) -> str:
     if done.returncode == 0:
         return done.stdout
     said = " ".join((done.stderr or done.stdout).replace("×", " ").replace("╰─▶", " ").split())[-600:]
+    if "No space left on device" in said:
+        raise BackendUnavailable(f"distributions cannot be installed: {said}", hint="make room, then run it again")
     if any(word in said for word in _UNREACHABLE):
         raise BackendUnavailable(f"the package index does not answer: {said}", hint="--wheels FOLDER installs offline")
     raise Unsatisfiable(f"Python distributions do not fit: {said}", hint="veda show each package and its requires")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
@@ -23,6 +22,7 @@ from veda.errors import ArchiveRefused, BadInput, Conflict
 from veda.interface import describe
 from veda.manifest import FORMAT, MAX_MANIFEST, WITH_REFERENCES, Chunk, FileEntry, Manifest, tree_digest
 from veda.metadata import members
+from veda.parallel import in_order
 from veda.tree import write_tree
 from veda.unchanged import Unchanged
 from veda.workspace import FILE, Project, SourceFile, parse_project, read_project, scan, source_files, source_root
@@ -101,6 +101,12 @@ def pack(
     BadInput
         If ``veda.toml`` breaks a rule, an entry point does not exist, or a file cannot be packed;
         nothing is written.
+
+    Examples
+    --------
+    >>> import veda
+    >>> veda.pack("examples/momentum", "momentum.vedapkg").manifest.version
+    '1.2.0'
     """
     workspace = Path(folder)
     project = read_project(workspace)
@@ -131,7 +137,7 @@ def pack(
         except OSError as exc:
             raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
     unchanged.remember()
-    return open_package(target)
+    return Package(target, manifest, {m.name: m for m in writer.members})
 
 
 def open_package(path: str | os.PathLike[str]) -> Package:
@@ -173,7 +179,8 @@ def verify(path: str | os.PathLike[str], *, progress: Progress = no_progress) ->
         If anything in it differs from what its manifest says.
     """
     package = open_package(path)
-    check_project(package.manifest, {f.path: data for f, data in _contents(package, progress) if f.path == FILE})
+    found = contents(package.manifest, package.stored, progress)
+    check_project(package.manifest, {f.path: bytes(data) for f, data in found if f.path == FILE})
     return package
 
 
@@ -191,7 +198,7 @@ def unpack(path: str | os.PathLike[str], target: str | os.PathLike[str], *, prog
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
         raise Conflict(f"{target} exists already", hint="name a folder that does not exist")
     package = verify(path)
-    write_tree(package.manifest, _contents(package, progress), target, read_only=False)
+    write_tree(package.manifest, contents(package.manifest, package.stored, progress), target, read_only=False)
     return target
 
 
@@ -221,23 +228,24 @@ def check_project(manifest: Manifest, contents: dict[str, bytes]) -> None:
             raise ArchiveRefused("manifest-disagrees", f"{component.path!r} is not what the package's {FILE} refers to")
 
 
-def _contents(package: Package, progress: Progress) -> Iterator[tuple[FileEntry, bytes]]:
-    return contents(package.manifest, (package.stored(c) for c in package.manifest.chunks), progress)
-
-
 def contents(
-    manifest: Manifest, stored: Iterator[bytes], progress: Progress = no_progress
-) -> Iterator[tuple[FileEntry, bytes]]:
-    """Give each file with its bytes, from its chunks in their order, every digest checked."""
-    groups: dict[int, list[FileEntry]] = {}
+    manifest: Manifest, stored: Callable[[Chunk], bytes], progress: Progress = no_progress
+) -> Iterator[tuple[FileEntry, memoryview]]:
+    """Give each file with its bytes, from its chunks in their order, every digest checked.
+
+    `stored` gives the bytes of a chunk as they are stored; it is called by several threads.
+    """
+    groups: dict[str, list[FileEntry]] = {c.sha256: [] for c in manifest.chunks}
     for file in manifest.files:
-        groups.setdefault(file.chunk, []).append(file)
+        groups[manifest.chunks[file.chunk].sha256].append(file)
+
+    def read(chunk: Chunk) -> list[tuple[FileEntry, memoryview]]:
+        return list(split(unpack_chunk(chunk, stored(chunk)), groups[chunk.sha256]))
+
     done, total = 0, manifest.size
-    for index, data in enumerate(stored):
-        raw = unpack_chunk(manifest.chunks[index], data)
-        for file, view in split(raw, groups[index]):
-            yield file, bytes(view)
-        done += len(raw)
+    for chunk, files in zip(manifest.chunks, in_order(read, manifest.chunks, lambda c: c.raw_size), strict=True):
+        yield from files
+        done += chunk.raw_size
         progress(done, total)
 
 
@@ -248,19 +256,17 @@ def _pack_chunks(files: list[SourceFile], spool: BinaryIO, progress: Progress) -
     done, total = 0, sum(f.size for f in files)
     groups = list(plan(files))
     # Two workers: hashing and zstd leave the interpreter lock, and more gain nothing on small machines.
-    with ThreadPoolExecutor(2) as pool:
-        for start in range(0, len(groups), 8):  # a window, so that few packed chunks wait in memory
-            window = groups[start : start + 8]
-            for group, (chunk, stored, found) in zip(window, pool.map(pack_chunk, window), strict=True):
-                if chunk.sha256 not in chunks:
-                    chunks[chunk.sha256] = len(described)
-                    described.append(chunk)
-                    spool.write(stored)
-                number = chunks[chunk.sha256]
-                for file, (sha, offset) in zip(group, found, strict=True):
-                    entries.append(FileEntry(file.path, file.mode, file.size, sha, number, offset))
-                done += chunk.raw_size
-                progress(done, total)
+    packed = in_order(pack_chunk, groups, lambda group: sum(f.size for f in group), workers=2)
+    for group, (chunk, stored, found) in zip(groups, packed, strict=True):
+        if chunk.sha256 not in chunks:
+            chunks[chunk.sha256] = len(described)
+            described.append(chunk)
+            spool.write(stored)
+        number = chunks[chunk.sha256]
+        for file, (sha, offset) in zip(group, found, strict=True):
+            entries.append(FileEntry(file.path, file.mode, file.size, sha, number, offset))
+        done += chunk.raw_size
+        progress(done, total)
     return entries, described
 
 
@@ -295,7 +301,7 @@ def _facts(
         "tag": "any",
         "entry_points": points,
         "digest": tree_digest(entries),
-        "files": [asdict(e) for e in entries],
+        "files": [dict(vars(e)) for e in entries],
         "chunks": [c.facts() for c in chunks],
         "provenance": {
             "builder": f"veda {installed_version()}",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from veda._house.progress import Progress, no_progress
 from veda.chunks import unpack_chunk
-from veda.claims import Claim, release_of
+from veda.claims import Claim, put_manifest, release_of
 from veda.errors import NotFound, ReleaseExists
 from veda.installed import find_archive, remember_archive
 from veda.keys import is_own, owner, sign_release, signing_key
@@ -17,13 +16,12 @@ from veda.manifest import Chunk, Manifest
 from veda.names import Ref
 from veda.outbox import Outbox
 from veda.package import SUFFIX, Package, open_package
+from veda.parallel import in_order
 from veda.registry import Release, open_registry
 from veda.remote import announce_waiting
 from veda.resolve import find_release
 from veda.settings import index_url, store_url
 from veda.store import Store, open_store
-
-_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,12 @@ def push(
         If the store has this version with other content; nothing of it changed.
     NotFound
         If the reference, or the file that it was registered from, does not exist.
+
+    Examples
+    --------
+    >>> import veda
+    >>> veda.push(veda.pack("examples/momentum", "momentum.vedapkg")).version
+    '1.2.0'
     """
     source = _source(package, registry, home)
     manifest = source.manifest
@@ -109,7 +113,7 @@ def push(
     with open_store(to, home=home) as store:
         _refuse_taken(store, manifest)
         sent = _send(store, source, progress, home)
-        blob = store.put_blob(manifest.to_bytes())
+        blob = put_manifest(store, manifest)
         key = signing_key(home, make=not is_own(store, home))
         if key:
             sign_release(store, blob, key)
@@ -181,11 +185,8 @@ def _send(store: Store, package: Package, progress: Progress, home: Path | str |
     chunks = package.manifest.chunks
     sent: list[Chunk] = []
     done, total = 0, sum(c.size for c in chunks)
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for start in range(0, len(chunks), 2 * _WORKERS):
-            window = chunks[start : start + 2 * _WORKERS]
-            for chunk, travelled in zip(window, pool.map(send, window), strict=True):
-                sent += [chunk] if travelled else []
-                done += chunk.size
-                progress(done, total)
+    for chunk, travelled in zip(chunks, in_order(send, chunks, lambda c: c.size + c.raw_size), strict=True):
+        sent += [chunk] if travelled else []
+        done += chunk.size
+        progress(done, total)
     return sent

@@ -12,9 +12,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("registry", "sqlite://", "Where releases are registered.", url=True),
     Setting("store", "file://", "Where packages are pushed to and pulled from.", url=True),
     Setting("activation", "shell://", "How environments enter a shell: shell:// or modules://.", url=True),
-    Setting(
-        "deploy", "local://", "Hosts that environments are rolled out to: local:// or ansible:inventory.", url=True
-    ),
+    Setting("deploy", "local://", "Hosts to roll out to: local://, ansible:inventory or clickhouse://.", url=True),
     Setting("index", NONE, "Registry that a team shares, where pushes are announced; none:// is none.", url=True),
     Setting("key", "default", "Key that signs what is pushed: its name here, or the path of an SSH key."),
     Setting("policy", "signed", "signed: only what a trusted key signed comes from a remote store; any: all."),

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from veda._house.files import make_folder, sync_folder
-from veda.errors import BadInput, Conflict, Damaged, VedaError
+from veda.errors import BackendUnavailable, BadInput, Conflict, Damaged, VedaError
 from veda.manifest import FileEntry, Manifest
 
 _EACH = 64  # files up to which each is fsynced; beyond it one sync of the disk is faster
 
 
 def write_tree(
-    manifest: Manifest, contents: Iterable[tuple[FileEntry, bytes]], target: Path, *, read_only: bool
+    manifest: Manifest, contents: Iterable[tuple[FileEntry, memoryview]], target: Path, *, read_only: bool
 ) -> None:
     """Write `contents` into a folder beside `target`, make it durable, and rename it to `target`.
 
@@ -36,7 +36,7 @@ def write_tree(
         building.mkdir(mode=0o755)
         folders = _folders(manifest, building)
         for file, data in contents:
-            _write(building / file.path, file, data, read_only, sync=len(manifest.files) <= _EACH)
+            _write(f"{building}/{file.path}", file, data, read_only, sync=len(manifest.files) <= _EACH)
         if len(manifest.files) > _EACH:
             os.sync()
         for folder in reversed(folders):
@@ -67,6 +67,20 @@ def check_tree(manifest: Manifest, folder: Path) -> None:
 
 
 @contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Say of what the disk does not take below `place` that it is `BackendUnavailable`."""
+    try:
+        yield
+    except VedaError:
+        raise
+    except OSError as exc:
+        raise BackendUnavailable(
+            f"{place} cannot be written: {exc.strerror or exc}",
+            hint="make room or mend the permissions there, then run the same command again",
+        ) from exc
+
+
+@contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock on `path` that the kernel lets go when the process ends, however it ends."""
     import fcntl
@@ -83,24 +97,25 @@ def locked(path: Path) -> Iterator[None]:
 def clear_unfinished(target: Path) -> None:
     """Remove what killed processes left of `target`; the caller holds its lock."""
     for stale in target.parent.glob(f".{target.name}.*.tmp"):
-        if stale.is_dir():
+        if stale.is_dir() and not stale.is_symlink():
             shutil.rmtree(stale, ignore_errors=True)
         else:
             stale.unlink(missing_ok=True)
 
 
 def _folders(manifest: Manifest, root: Path) -> list[Path]:
-    made = {root: None}
+    """Make the folders of all files and return them, each after the one that it is in; `root` is the first."""
+    needed: dict[str, None] = {}
     for file in manifest.files:
-        for parent in reversed((root / file.path).relative_to(root).parents):
-            made.setdefault(root / parent)
-    for folder in made:
-        if folder != root:
-            folder.mkdir(mode=0o755)
-    return list(made)
+        parts = file.path.split("/")[:-1]
+        needed.update(dict.fromkeys("/".join(parts[:n]) for n in range(1, len(parts) + 1)))
+    folders = [root / folder for folder in needed]
+    for folder in folders:
+        folder.mkdir(mode=0o755)
+    return [root, *folders]
 
 
-def _write(path: Path, file: FileEntry, data: bytes, read_only: bool, sync: bool) -> None:
+def _write(path: str, file: FileEntry, data: memoryview, read_only: bool, sync: bool) -> None:
     mode = int(file.mode, 8) & (0o555 if read_only else 0o777)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as out:

@@ -73,6 +73,29 @@ class TestModules(ActivationContract):
 
 
 @pytest.mark.modules
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "damage", ["nosuchcommand\n", "setenv {\n", "exit 1\n", None], ids=["command", "Tcl", "exit", "gone"]
+)
+def test_a_modulefile_that_fails_leaves_the_shell_as_it_was(home, make_generation, shell, damage):
+    modules = open_activation("modules://")
+    loads = [modules.load_command(make_generation(name, 1, {"OMP_NUM_THREADS": name}), shell) for name in ("a", "b")]
+    broken = home / "modules" / "b" / "1"
+    broken.unlink() if damage is None else broken.write_text(broken.read_text() + damage)
+    status = "$status" if shell == "fish" else "$?"
+    program, dump = shutil.which(shell), "env | grep -E '^(PATH|VEDA_|OMP_|VIRTUAL_ENV)' | sort"
+    script = f"source {INIT}/{shell}\n{loads[0]}\n{dump}\necho ---\n{loads[1]}\necho {status} >&2\n{dump}\n"
+
+    done = subprocess.run([program or shell, "-c", script], capture_output=True, text=True, check=True)
+
+    before, after = done.stdout.split("---\n")
+    assert "OMP_NUM_THREADS=a\n" in before
+    assert after == before
+    assert "ERROR" in done.stderr
+    assert done.stderr.splitlines()[-1] == "1"
+
+
+@pytest.mark.modules
 def test_the_bare_name_of_a_module_means_the_current_generation(home, make_generation):
     for number in (1, 2, 3):
         make_generation("research", number, {})

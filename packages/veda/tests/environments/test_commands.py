@@ -106,6 +106,20 @@ def test_an_error_is_one_line_with_the_right_code(run, family, home, line, code,
     assert not (home / "envs").exists() or not [p for p in (home / "envs").iterdir() if p.name[0] != "."]
 
 
+@pytest.mark.ansible
+def test_a_host_that_does_not_answer_is_named_with_exit_code_6(run, tmp_path):
+    pytest.importorskip("ansible_runner", reason="pip install 'jiyuan-veda[ansible]'")
+    (tmp_path / "hosts.ini").write_text("gone ansible_host=127.0.0.1 ansible_port=1\n")
+
+    code, out, err = run("ops ping --deploy ansible:hosts.ini")
+
+    assert code == 6
+    assert "gone" in out
+    assert "unreachable" in out
+    assert "Connection refused" in out
+    assert "Traceback" not in err
+
+
 def test_a_lock_file_keeps_its_versions_until_somebody_asks_for_newer_ones(run, publish, tmp_path):
     publish("alpha", "1.0")
     run("lock alpha -o a.lock")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import uuid
 from dataclasses import replace
 
 import pytest
 
 import veda
-from veda import BadInput, NotFound, deploy_environment, fleet, lock
+from veda import BackendUnavailable, BadInput, NotFound, deploy_environment, fleet, lock
 from veda.deploy import Order, open_deploy
 from veda.deploy.port import Host, Report, no_report
 from veda.rollout import drift, plan, rollback_hosts
@@ -66,6 +69,96 @@ class TestAnsible(DeployContract):
     @pytest.fixture
     def deploy(self, inventory):
         return open_deploy(inventory)
+
+
+@pytest.fixture
+def table(clickhouse_url):
+    """Give a function that writes hosts into a table of the real server, and returns the URL of that inventory."""
+    pytest.importorskip("ansible_runner", reason="pip install 'jiyuan-veda[ansible]'")
+    from veda._house.backends import BackendURL
+    from veda.registry.clickhouse import connect
+
+    url, client = clickhouse_url.partition("?")[0], connect(BackendURL.parse(clickhouse_url))
+    name = f"hosts_{uuid.uuid4().hex}"
+
+    def fill(*rows, columns="name String, address String, groups Array(String), variables String"):
+        client.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) ENGINE = Log")
+        client.execute(f"INSERT INTO {name} VALUES", list(rows))
+        return f"{url}?table={name}"
+
+    yield fill
+    client.execute(f"DROP TABLE IF EXISTS {name}")
+    client.disconnect()
+
+
+def _here(name, tmp_path, **more):
+    """Return the row of a host that is this machine, with a home of its own."""
+    own = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    facts = {**own, "veda_home": f"{tmp_path}/homes/{name}", **more}
+    return (name, "127.0.0.1", ["desk", name[0]], json.dumps(facts))
+
+
+@pytest.mark.ansible
+@pytest.mark.clickhouse
+class TestClickhouse(DeployContract):
+    @pytest.fixture
+    def deploy(self, table, tmp_path):
+        return open_deploy(table(_here("a-1", tmp_path), _here("b-1", tmp_path)))
+
+
+@pytest.mark.ansible
+@pytest.mark.clickhouse
+def test_hosts_of_a_table_have_their_addresses_and_groups(table, tmp_path):
+    url = table(_here("a-1", tmp_path), ("b-1", "", ["all"], ""), _here("a-1", tmp_path))
+
+    deploy = open_deploy(url)
+
+    assert deploy.hosts() == [Host("a-1", "127.0.0.1", ("a", "desk")), Host("b-1", "b-1", ())]
+    assert [h.name for h in deploy.hosts("desk")] == ["a-1"]
+
+
+@pytest.mark.ansible
+@pytest.mark.clickhouse
+def test_a_table_needs_no_more_than_names(table):
+    assert open_deploy(table(("quant-1",), columns="name String")).hosts() == [Host("quant-1", "quant-1")]
+
+
+@pytest.mark.ansible
+@pytest.mark.clickhouse
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([("a b", "", [], "")], "no name"),
+        ([("a", "", ["x y"], "")], "no name"),
+        ([("a", "", [], "[1]")], "no JSON object"),
+        ([("a", "", [], "{")], "no JSON object"),
+        ([("a", "", [], '{"veda_home": "{{ lookup(1) }}"}')], "template"),
+        ([("a", "", [], '{"veda_home": "\\u007b\\u007b 1 }}"}')], "template"),
+        ([("a", "-oProxyCommand=id", [], "")], "no address"),
+        ([("a", "1.2.3.4", [], ""), ("a", "1.2.3.5", [], "")], "two rows that differ"),
+    ],
+)
+def test_a_table_that_is_no_inventory_is_refused_by_name(table, rows, reason):
+    with pytest.raises(BadInput, match=reason):
+        open_deploy(table(*rows)).hosts()
+
+
+@pytest.mark.ansible
+@pytest.mark.clickhouse
+def test_a_table_that_is_not_there_and_a_server_that_is_down(clickhouse_url):
+    pytest.importorskip("ansible_runner", reason="pip install 'jiyuan-veda[ansible]'")
+    url = clickhouse_url.partition("?")[0]
+
+    with pytest.raises(NotFound, match="the table absent does not exist"):
+        open_deploy(f"{url}?table=absent")
+    with pytest.raises(NotFound, match=r"no column name; it has .*metric"):
+        open_deploy(f"{url.rpartition('/')[0]}/system?table=metrics")
+    with pytest.raises(BadInput, match="letters, digits"):
+        open_deploy(f"{url}?table=a;DROP")
+    with pytest.raises(BadInput, match="names no host"):
+        open_deploy("clickhouse://")
+    with pytest.raises(BackendUnavailable, match="does not answer"):
+        open_deploy("clickhouse://someone:secret@127.0.0.1:1/default")
 
 
 @pytest.mark.ansible

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "status": "ptolemy.cli.services:status",
     "up": "ptolemy.cli.services:up",
     "versions": "ptolemy.cli.versions:versions",
+    "web": "ptolemy.cli.web:web",
 }
 
 root = library_group("A Tushare-style data service that you own, in Python and over HTTP.", COMMANDS, SETTINGS, checks)

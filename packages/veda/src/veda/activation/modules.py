@@ -53,11 +53,15 @@ class ModulesActivation:
         """Return a line that tells ``module`` where to look, leaves what is loaded and loads."""
         _known(shell)
         root, name = shlex.quote(str(self._root)), f"{generation.environment}/{generation.number}"
+        # A modulefile that fails must not cost the environment that was loaded before; `module switch` loses it.
         if shell == "fish":
-            leave = 'set -q VEDA_ENV; and module unload "$VEDA_ENV/$VEDA_ENV_GENERATION"'
-            return f"module use {root}; {leave}; module load {name}"
-        leave = 'if [ "${VEDA_ENV:-}" ]; then module unload "$VEDA_ENV/$VEDA_ENV_GENERATION"; fi'
-        return f"module use {root}; {leave}; module load {name}"
+            leave = 'set -q VEDA_ENV; and set was "$VEDA_ENV/$VEDA_ENV_GENERATION"; and module unload $was'
+            back = 'begin; test -n "$was"; and module load $was; false; end'
+            return f"module use {root}; set -l was; {leave}; module load {name}; or {back}"
+        was = '_veda_was="${VEDA_ENV:+$VEDA_ENV/$VEDA_ENV_GENERATION}"'
+        leave = '[ -z "$_veda_was" ] || module unload "$_veda_was"'
+        back = '{ [ -z "$_veda_was" ] || module load "$_veda_was"; unset _veda_was; false; }'
+        return f"module use {root}; {was}; {leave}; module load {name} || {back} && unset _veda_was"
 
     def unload_command(self, shell: str) -> str:
         """Return a line that unloads what ``VEDA_ENV`` names."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from veda.lock_file import Lock
     from veda.rollout import Rollout
 
-_deploy_option = click.option("--deploy", metavar="URL", help="Hosts: local:// or ansible:INVENTORY.")
+_deploy_option = click.option("--deploy", metavar="URL", help="Hosts: local://, ansible:INVENTORY or clickhouse://...")
 _hosts_option = click.option("--hosts", default="all", show_default=True, metavar="PATTERN", help="Names or groups.")
 _lock_option = click.option(
     "--lock", "lock_", metavar="FILE", help="Lock to bring it to, by default that of NAME here."

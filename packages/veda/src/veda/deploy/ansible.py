@@ -46,8 +46,9 @@ class AnsibleDeploy:
         from ansible.inventory.manager import InventoryManager
         from ansible.parsing.dataloader import DataLoader
 
-        sources = [self._inventory] if self._inventory else constants.DEFAULT_HOST_LIST
-        manager = InventoryManager(loader=DataLoader(), sources=sources)
+        with self._listed() as inventory:
+            sources = [inventory] if inventory else constants.DEFAULT_HOST_LIST
+            manager = InventoryManager(loader=DataLoader(), sources=sources)
         found = sorted(manager.list_hosts(pattern), key=lambda h: str(h.name))
         if not found:
             known = ", ".join(sorted(str(h.name) for h in manager.list_hosts("all"))[:10]) or "none"
@@ -72,7 +73,7 @@ class AnsibleDeploy:
             on_report(report)
 
         events: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        with _folder() as folder:
+        with _folder() as folder, self._listed() as inventory:
             (folder / "project").mkdir()
             (folder / "project" / "order.yml").write_text(_playbook(order, hosts, check), encoding="utf-8")
             # The handler may only put the event aside: a slow one makes the runner lose its child.
@@ -84,7 +85,7 @@ class AnsibleDeploy:
                 timeout=self._timeout,
                 envvars=_environment(folder),
                 event_handler=events.put,
-                **({"inventory": self._inventory} if self._inventory else {}),
+                **({"inventory": inventory} if inventory else {}),
             )
             while thread.is_alive() or not events.empty():
                 try:
@@ -99,6 +100,11 @@ class AnsibleDeploy:
             if name not in reports:
                 told(Report(name, False, reached=False, message=f"no answer ({runner.status}){said}"))
         return [reports[name] for name in hosts]
+
+    @contextmanager
+    def _listed(self) -> Iterator[str | None]:
+        """Give the path of the inventory for as long as the block lasts; None is that of Ansible's configuration."""
+        yield self._inventory
 
 
 def _playbook(order: Order, hosts: Sequence[str], check: bool) -> str:

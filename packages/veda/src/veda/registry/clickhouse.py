@@ -21,7 +21,7 @@ from clickhouse_driver import errors as driver  # type: ignore[import-not-found,
 
 from veda._house.backends import BackendURL
 from veda._house.errors import nearest
-from veda.errors import BackendUnavailable, BadInput, NotAllowed, NotFound, ReleaseExists
+from veda.errors import BackendUnavailable, BadInput, NotAllowed, NotFound, ReleaseExists, VedaError
 from veda.registry.facets import KINDS, facets, terms, used, words
 from veda.registry.port import Event, Query, Registry, Release, now, published
 
@@ -60,7 +60,7 @@ class ClickhouseRegistry:
             wait = float(url.query.get("timeout", "20"))
         except ValueError:
             raise BadInput(f"{url}: timeout is not a number of seconds") from None
-        self._client = self._connect(url, wait)
+        self._client = connect(url, wait)
         self._make_tables()
 
     def publish(self, release: Release) -> None:
@@ -173,20 +173,6 @@ class ClickhouseRegistry:
     ) -> None:
         self.close()
 
-    def _connect(self, url: BackendURL, wait: float) -> Any:
-        return Client(
-            host=url.host,
-            port=url.port or (9440 if url.query.get("secure") == "true" else 9000),
-            database=url.path.strip("/") or "default",
-            user=url.user or "default",
-            password=url.password,
-            secure=url.query.get("secure") == "true",
-            connect_timeout=1,
-            send_receive_timeout=wait,
-            sync_request_timeout=2,
-            client_name="veda",
-        )
-
     def _make_tables(self) -> None:
         asked = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name IN %(names)s"
         # Asked first, so that an account that may only read can read.
@@ -265,22 +251,44 @@ class ClickhouseRegistry:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                yield
-            except driver.ServerException as exc:
-                self._client.disconnect()
-                if exc.code in _FORBIDDEN:
-                    raise NotAllowed(f"{self._shown}: the server refuses", hint="check user and password") from exc
-                if exc.code == _NO_DATABASE:
-                    raise NotFound(f"{self._shown}: there is no such database", hint="CREATE DATABASE it") from exc
-                said = str(exc.message).splitlines()[0][:200]
-                raise BackendUnavailable(f"{self._shown}: {said}", hint="veda doctor") from exc
-            except (driver.Error, OSError, EOFError) as exc:
-                # After any of these the connection holds half an answer.
-                self._client.disconnect()
-                reason = type(exc).__name__
-                raise BackendUnavailable(f"{self._shown} does not answer ({reason})", hint="is it running?") from exc
+        with self._lock, translated(self._client, self._shown):
+            yield
+
+
+def connect(url: BackendURL, wait: float = 20) -> Any:
+    """Return a connection of the driver, made when something is first asked; `wait` is seconds for an answer."""
+    return Client(
+        host=url.host,
+        port=url.port or (9440 if url.query.get("secure") == "true" else 9000),
+        database=url.path.strip("/") or "default",
+        user=url.user or "default",
+        password=url.password,
+        secure=url.query.get("secure") == "true",
+        connect_timeout=1,
+        send_receive_timeout=wait,
+        sync_request_timeout=2,
+        client_name="veda",
+    )
+
+
+@contextmanager
+def translated(client: Any, shown: str) -> Iterator[None]:
+    """Turn the driver's errors into ours, and close a connection that may hold half an answer."""
+    try:
+        yield
+    except driver.ServerException as exc:
+        client.disconnect()
+        if exc.code in _FORBIDDEN:
+            raise NotAllowed(f"{shown}: the server refuses", hint="check user and password") from exc
+        if exc.code == _NO_DATABASE:
+            raise NotFound(f"{shown}: there is no such database", hint="CREATE DATABASE it") from exc
+        said = str(exc.message).splitlines()[0][:200]
+        raise BackendUnavailable(f"{shown}: {said}", hint="veda doctor") from exc
+    except (driver.Error, OSError, EOFError) as exc:
+        if isinstance(exc, VedaError):
+            raise
+        client.disconnect()
+        raise BackendUnavailable(f"{shown} does not answer ({type(exc).__name__})", hint="is it running?") from exc
 
 
 def _some(values: Iterable[str]) -> tuple[str, ...]:

@@ -246,6 +246,8 @@ class MinioStore:
             raise BackendUnavailable(f"{self._shown}: {exc.code}", hint="veda doctor") from exc
         except MinioException as exc:
             raise BackendUnavailable(f"{self._shown}: {exc}", hint="veda doctor") from exc
+        except (SyntaxError, AttributeError, KeyError, TypeError) as exc:  # what its client meets in a garbled answer
+            raise BackendUnavailable(f"{self._shown} answers what no S3 server says", hint="veda doctor") from exc
         except urllib3.exceptions.HTTPError as exc:
             cause = getattr(exc, "reason", None) or exc
             refused = isinstance(cause, urllib3.exceptions.NewConnectionError)
