@@ -49,6 +49,7 @@ _HEADERS = {
 }
 _VERBS = ("up", "down", "restart")
 _SILENCES = {"hour": 3600.0, "day": 86400.0, "end": 0.0}
+_SHOWN = 500  # findings on a page
 _PUSH = 0.3  # seconds between two looks for what has changed
 _WAIT = 2.0  # seconds that an action has before the page goes on without its end
 
@@ -96,6 +97,7 @@ def application(page: Page) -> Starlette:
         Route("/web/log", web.guarded(web.log)),
         Route("/web/data", web.guarded(web.datasets)),
         Route("/web/data/{name}", web.guarded(web.dataset)),
+        Route("/web/data/{name}/quality", web.guarded(web.quality)),
         Route("/web/tokens", web.guarded(web.tokens)),
         Route("/web/tokens/revoke", web.guarded(web.revoke), methods=["POST"]),
         Route("/web/alerts", web.guarded(web.alerts)),
@@ -246,6 +248,12 @@ class _Web:
         return self._show(
             request, session, "dataset.html", name=name, c=found, page=page, code=code, bars=bars, d=drawn
         )
+
+    async def quality(self, request: Request, session: Session) -> Response:
+        name = request.path_params["name"]
+        found = await asyncio.to_thread(data.findings, self.page.store, name)
+        aside = await asyncio.to_thread(data.quarantined, name)
+        return self._show(request, session, "quality.html", name=name, found=found, aside=aside, most=_SHOWN)
 
     async def tokens(self, request: Request, session: Session) -> Response:
         rows = list(self.page.tokens.all().values())[::-1]
