@@ -47,6 +47,7 @@ def test_a_new_project_runs_traces_reproduces_and_writes_nothing_elsewhere(proje
 
 
 def test_its_components_are_started_shown_and_stopped(project):
+    pytest.importorskip("orjson", reason="the project serves its data: pip install 'jiyuan-ptolemy[serve]'")
     text = (project / "jiyuan.toml").read_text()
     try:
         import socket

@@ -105,6 +105,17 @@ def test_what_was_fetched_is_pulled_without_the_store(pushed, tmp_path):
     assert veda.pull("small", offline=True).version == "1.1"
 
 
+def test_a_release_is_fetched_by_its_digest_though_newer_ones_are_there(pushed, tmp_path):
+    veda.sync(from_=pushed)
+    with veda.open_registry() as registry:
+        digest = registry.get("small", "1.0").digest
+
+    veda.sync([f"small@{digest}"], from_=pushed)
+    shutil.rmtree(tmp_path / "srv", ignore_errors=True)
+
+    assert veda.pull("small", offline=True).version == "1.0"
+
+
 def test_a_store_is_copied_to_another_with_its_signatures(workspace, tmp_path, monkeypatch):
     source, target = f"file:{tmp_path}/srv", f"file:{tmp_path}/mirror"
     for version in ("1.0", "1.1"):
