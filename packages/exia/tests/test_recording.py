@@ -311,6 +311,18 @@ def test_the_commit_branch_and_changes_of_the_working_folder_are_recorded(store,
     assert kept.facts["git"] == {"commit": kept.commit, "branch": "research", "dirty": True}
 
 
+def test_no_secret_of_the_command_line_is_recorded(store, monkeypatch):
+    words = ["/srv/run.py", "--desk", "alpha", "--api-key", "canary1", "--token=canary2", "mongodb://li:canary3@db/x"]
+    monkeypatch.setattr(sys, "argv", words)
+    with exia.run("started with secrets") as run:
+        pass
+
+    told = store.get(run.id).facts["command"]
+    assert told[:3] == ["run.py", "--desk", "alpha"]
+    assert "canary" not in " ".join(told)
+    assert "mongodb://li:" in told[-1]
+
+
 def test_packages_data_sets_and_parameter_versions_are_recorded(store):
     loaded = exia.load("python:statistics:NormalDist")
     with exia.run("traced") as run:
@@ -579,6 +591,62 @@ def test_a_run_that_was_deleted_meanwhile_does_not_keep_back_the_others(store, c
     assert store.ids(run.id) == []
     assert store.get(other.id).metrics == {"ic": 0.5}
     assert "is not delivered" in caplog.text
+
+
+def test_a_store_named_by_a_relative_path_is_where_the_run_began(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    run = exia.run("moves", store="sqlite:here.db").start()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run.finish()
+
+    store = exia.open_runs(f"sqlite:///{tmp_path / 'here.db'}")
+    assert store.get(run.id).status == "finished"
+    store.close()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+_MANY = """
+import sys, exia
+with exia.run("many", tags={"n": sys.argv[1]}) as run:
+    for i in range(300):
+        run.log_metric("ic", i)
+        if i % 100 == 0:
+            run.flush()
+"""
+
+
+def test_processes_that_record_at_once_do_not_disturb_each_other():
+    running = [subprocess.Popen([sys.executable, "-W", "error", "-c", _MANY, str(n)]) for n in range(4)]
+
+    assert [process.wait(60) for process in running] == [0] * 4
+    with exia_store() as store:
+        found = exia.find_runs("name = 'many' and status = 'finished'", store=store)
+        assert sorted(run.tags["n"] for run in found) == ["0", "1", "2", "3"]
+        assert all([p.value for p in store.points(r.id, "ic")] == list(range(300)) for r in found)
+
+
+def test_a_log_whose_places_cannot_be_read_is_kept(exia_home):
+    with exia.run("kept", store=down()):
+        pass
+    (folder,) = (exia_home / "log" / "runs").iterdir()
+    (folder / "to.json").write_text("[{")
+    os.utime(folder, (0, 0))
+
+    exia.open_runs().close()
+
+    assert list(folder.glob("*.seg"))
+
+
+def test_what_a_process_left_before_it_had_begun_goes(exia_home):
+    folder = exia_home / "log" / "runs" / "0199"
+    folder.mkdir(parents=True)
+    exia.open_runs().close()
+    assert folder.exists()
+
+    os.utime(folder, (0, 0))
+    exia.open_runs().close()
+
+    assert not folder.exists()
 
 
 def test_logs_of_this_process_go_when_they_are_delivered(exia_home):

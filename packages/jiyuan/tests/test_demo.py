@@ -64,6 +64,12 @@ def test_each_library_did_its_step(twice: list[dict]):
     assert [step["library"] for step in twice[0]["steps"]] == ["ptolemy", "veda", "exia", "kyrios", "jiyuan"]
 
 
+def test_the_pool_changes_its_version_and_a_parameter_while_it_is_called(twice: list[dict]):
+    for run in twice:
+        assert (run["figures"]["swap_failed"], run["figures"]["live_top"]) == (0, 1)
+        assert run["figures"]["swapped_to"] == "Cautious"
+
+
 def test_the_page_holds_everything_that_it_shows(twice: list[dict], out: Path):
     page = (out / "report.html").read_text()
 

@@ -10,6 +10,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def facts(heartbeat: float) -> dict[str, Any]:
     """
     found: dict[str, Any] = {
         "process": {**process(), "heartbeat": heartbeat},
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv else [],
+        "command": command(sys.argv),
         "folder": str(Path.cwd()),
         "user": _user(),
         "python": platform.python_version(),
@@ -38,6 +39,18 @@ def facts(heartbeat: float) -> dict[str, Any]:
     if (state := git()) is not None:
         found["git"] = state
     return found
+
+
+def command(words: Sequence[str]) -> list[str]:
+    """Return a command line without what looks like a secret in it."""
+    from exia.monitor.redaction import HIDDEN, Redaction
+
+    rules = Redaction()
+    told = [Path(word).name if n == 0 else rules.text(word) for n, word in enumerate(words)]
+    for n, word in enumerate(words[:-1]):
+        if word.startswith("-") and "=" not in word and rules.value(word.lstrip("-").replace("-", "_"), "") == HIDDEN:
+            told[n + 1] = HIDDEN
+    return told
 
 
 def process() -> dict[str, Any]:

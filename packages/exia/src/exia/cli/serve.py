@@ -83,9 +83,9 @@ def serve(
         if follow is not None:
             stack.enter_context(Follower(served, ref, every=follow, canary=canary))
         if live is not None:
-            from exia.params import follow
+            from exia.params import follow as follow_params
 
-            stack.enter_context(follow(live, served))
+            stack.enter_context(follow_params(live, served))
         server = stack.enter_context(PoolServer(served, port, host))
         print_record({"url": server.url, "version": served.version}, as_json=as_json)
         sys.stdout.flush()

@@ -104,7 +104,9 @@ def _remove_if_done(folder: Path) -> bool:
     described = list(_described(folder))
     if any(found.size for found in described):
         return False
-    if not described and time.time() - folder.stat().st_mtime < _YOUNG:
+    # Without its file nothing was told to this log yet; one that cannot be read is for a person to look at.
+    young = time.time() - folder.stat().st_mtime < _YOUNG
+    if not described and (young or (folder / _PLACES).exists()):
         return False
     shutil.rmtree(folder, ignore_errors=True)
     return True

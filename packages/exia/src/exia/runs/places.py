@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,7 +73,7 @@ def place_with(store: RunSink) -> Place:
     """Return an open store as a place; it stays open."""
     url = getattr(store, "url", None)
     if isinstance(url, BackendURL):
-        return Place("runs", _name(url), lambda: store, ours=False)
+        return Place("runs", str(_settled(url)), lambda: store, ours=False)
     return Place("runs", f"object {id(store)}", lambda: store, ours=False, nameable=False)
 
 
@@ -113,15 +113,16 @@ def root() -> Path:
 
 
 def _place(port: str, text: str) -> Place:
-    url = BackendURL.parse(text)
+    url = _settled(BackendURL.parse(text))
     adapter = load_backend(port, url.scheme)
-    return Place(port, _name(url), lambda: cast(RunSink, adapter(url)))
+    return Place(port, str(url), lambda: cast(RunSink, adapter(url)))
 
 
-def _name(url: BackendURL) -> str:
-    if url.host and url.scheme != "sqlite":
-        return str(url)
-    return f"{url.scheme}:{url.file_path(home() / 'runs.db').absolute()}"
+def _settled(url: BackendURL) -> BackendURL:
+    """Return `url` so that it names one place whenever it is opened: a file by its whole path."""
+    if url.scheme != "sqlite":
+        return url
+    return replace(url, path=str(url.file_path(home() / "runs.db").absolute()))
 
 
 def _far() -> bool:

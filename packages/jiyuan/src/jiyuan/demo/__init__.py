@@ -71,6 +71,7 @@ def run_demo(
         "next": [
             "ptolemy query daily --ts-code AAPL.US --limit 5",
             "veda show momentum",
+            "exia monitor tail",
             "kyrios runs list",
             f"jiyuan trace {result.run.run_id[-6:]}",
             f"jiyuan reproduce {result.run.run_id[-6:]}",

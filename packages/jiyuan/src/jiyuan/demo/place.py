@@ -47,7 +47,11 @@ class Place:
     def environment(self) -> dict[str, str]:
         """Return the settings of the libraries: embedded backends in the demo's own homes."""
         return {
+            "EXIA_BLOBS": "file://",
             "EXIA_HOME": str(self.home("exia")),
+            "EXIA_MONITOR": "jsonl://",
+            "EXIA_OBJECTS": "file://",
+            "EXIA_PARAMS": "file://",
             "EXIA_RUNS": "sqlite://",
             "JIYUAN_HOME": str(self.home("jiyuan")),
             "KYRIOS_DATA": "file://",

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -75,21 +74,28 @@ def distribute_algorithm(result: Result) -> Mapping[str, Any]:
 
 
 def serve_algorithm(result: Result) -> Mapping[str, Any]:
-    """Exia: a pool of 4 objects answers 8 threads."""
-    import numpy as np
-
+    """Exia: a pool of 4 objects answers 8 threads, while its version and a parameter change."""
     import exia
-    import ptolemy as pt
+    import exia.monitor
+    import exia.params
 
-    closes = {
-        code: pt.pro_bar(ts_code=code, adj="hfq", precision=None).set_index("trade_date")["close"].sort_index()
-        for code in ("AAPL.US", "IBM.US", "MSFT.US")
-    }
-    panel = np.column_stack([series.to_numpy() for series in closes.values()])
-    days = range(200, len(panel))
-
+    panel = _closes()
     loaded = exia.load("momentum@~=1.2")
-    with exia.pool(partial(loaded.factory, lookback=126, skip=21, top=2), max_size=OBJECTS, name="demo") as pool:
+
+    current: Any = loaded.factory
+
+    class Cautious(current):  # type: ignore[misc]
+        """The next version: half of each weight, the rest is cash."""
+
+        def signal(self, prices: Any) -> Any:
+            return super().signal(prices) / 2
+
+    exia.params.define("demo", loaded.factory, {"lookback": 126, "skip": 21, "top": 2}, why="the demo begins")
+    with (
+        exia.monitor.start(service="demo", every=0.5) as monitor,
+        exia.pool(loaded.factory, max_size=OBJECTS, name="demo") as pool,
+        exia.params.follow("demo", pool) as live,
+    ):
 
         def signal(day: int) -> float:
             with pool.lease() as momentum:
@@ -97,25 +103,61 @@ def serve_algorithm(result: Result) -> Mapping[str, Any]:
 
         begin = perf_counter()
         with ThreadPoolExecutor(THREADS) as threads:
-            invested = list(threads.map(signal, days))
+            invested = threads.map(signal, range(200, len(panel)))
+            swap = pool.swap(Cautious)  # the threads go on meanwhile
+            calls = len(list(invested))
         seconds = perf_counter() - begin
 
-        rounds = 20_000
         begin = perf_counter()
-        for _ in range(rounds):
-            with pool.lease():
-                pass
-        lease_us = (perf_counter() - begin) / rounds * 1e6
+        live.wait(exia.params.set("demo", {"top": 1}, why="hold the best alone").version)
+        with pool.lease() as momentum:
+            top = momentum.top
+        live_ms = (perf_counter() - begin) * 1e3
+
+        lease_us = _lease_us(pool)
         stats = pool.stats()
-    result.figures |= {"calls_per_second": round(len(invested) / seconds), "lease_us": round(lease_us, 3)}
+        monitor.deliver()
+    events = exia.monitor.query(where={"service.name": "demo", "event.kind": "event"}, limit=1_000)
+    result.figures |= {
+        "calls_per_second": round(calls / seconds),
+        "lease_us": round(lease_us, 3),
+        "swapped_to": stats.version,
+        "swap_failed": stats.errors,
+        "live_top": top,
+        "live_ms": round(live_ms, 1),
+    }
     return {
-        "said": f"{len(invested):,} signals from {THREADS} threads on {OBJECTS} objects: "
-        f"{len(invested) / seconds:,.0f} calls a second, {lease_us:.2f} µs a lease",
+        "said": f"{calls:,} signals from {THREADS} threads on {OBJECTS} objects: {calls / seconds:,.0f} calls a "
+        f"second, {lease_us:.2f} µs a lease; version and a parameter changed live, {stats.errors} calls failed",
         "shown": _indented(
             f"pool {stats.name}: {stats.max_size} at most, {stats.created} made, {stats.leases:,} leases, "
-            f"{stats.in_use} in use, {stats.idle} idle, {stats.timeouts} time-outs"
+            f"{stats.in_use} in use, {stats.idle} idle, {stats.timeouts} time-outs\n"
+            f"version {swap.old} -> {swap.new} under load; top 2 -> {top}, set durably and in the next lease "
+            f"after {live_ms:.0f} ms; {len(events)} events recorded"
         ),
     }
+
+
+def _closes() -> Any:
+    """Return the adjusted closes of three shares, days by shares."""
+    import numpy as np
+
+    import ptolemy as pt
+
+    series = [
+        pt.pro_bar(ts_code=code, adj="hfq", precision=None).set_index("trade_date")["close"].sort_index()
+        for code in ("AAPL.US", "IBM.US", "MSFT.US")
+    ]
+    return np.column_stack([one.to_numpy() for one in series])
+
+
+def _lease_us(pool: Any) -> float:
+    rounds = 20_000
+    begin = perf_counter()
+    for _ in range(rounds):
+        with pool.lease():
+            pass
+    return (perf_counter() - begin) / rounds * 1e6
 
 
 def run_flow(result: Result) -> Mapping[str, Any]:

@@ -12,7 +12,6 @@ from jiyuan.errors import BadInput, NotFound
 from jiyuan.lineage.index import Index
 from jiyuan.lineage.records import Source, earlier, sources
 
-
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -168,7 +167,9 @@ def users_of(what: str) -> list[Use]:
         kinds = [kind for kind, names in known.items() if name in names]
         if not kinds:
             every = [*known["dataset"], *known["package"]]
-            raise NotFound(f"no run used {name!r}", hint=nearest(name, every) or "kyrios.uses_dataset says it in a unit")
+            raise NotFound(
+                f"no run used {name!r}", hint=nearest(name, every) or "kyrios.uses_dataset says it in a unit"
+            )
         rows = [
             row
             for kind in kinds
