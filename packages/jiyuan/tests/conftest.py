@@ -122,8 +122,9 @@ class Centre:
         return veda.push(package.path)
 
     def collect(self, *closes: float) -> Any:
-        import ptolemy as pt
         import pyarrow as pa
+
+        import ptolemy as pt
 
         days = [f"2024010{number + 2}" for number in range(len(closes))]
         table = pa.table({"ts_code": ["000001.SZ"] * len(closes), "trade_date": days, "close": list(closes)})

@@ -57,7 +57,7 @@ def branches_of(trace: Trace) -> tuple[str, list[Branch]]:
     ]
     if links:
         branches.append(("links", links))
-    return head, [branch for branch in branches if branch[1] or " " in branch[0] and branch[0] != "data sets"]
+    return head, [branch for branch in branches if branch[1] or (" " in branch[0] and branch[0] != "data sets")]
 
 
 def mermaid(trace: Trace) -> str:

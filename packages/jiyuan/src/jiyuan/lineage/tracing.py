@@ -12,7 +12,6 @@ from jiyuan.errors import BadInput, NotFound
 from jiyuan.lineage.index import Index
 from jiyuan.lineage.records import Source, earlier, sources
 
-
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 

@@ -121,12 +121,11 @@ def flow_run(run: str | Any) -> Run:
             found: Run = run
             return found
         run = str(getattr(run, "run_id", None) or getattr(run, "id", ""))
-    from kyrios.errors import RunNotFound
-    from kyrios.run import get_run
-
     from jiyuan.lineage.index import Index
     from jiyuan.lineage.records import sources
     from jiyuan.lineage.tracing import full_id
+    from kyrios.errors import RunNotFound
+    from kyrios.run import get_run
 
     try:
         return get_run(run)
