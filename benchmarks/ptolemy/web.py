@@ -79,6 +79,7 @@ def _killed(folder: Path, stack: ExitStack) -> tuple[list[float], list[float]]:
     _until(lambda: any("running" in html for _, html in pushed))
     again, seen = [], []
     for number in range(KILLS):
+        time.sleep(2)  # what falls again and again waits longer each time; what has run for a second does not
         pid = int((folder / "pids").read_text().split()[-1])
         shown = len(pushed)
         begin = time.monotonic()

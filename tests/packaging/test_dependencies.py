@@ -20,7 +20,6 @@ MAJORS = {
     "distributed": "2026", "duckdb": "2", "elasticsearch": "9", "httptools": "0", "influxdb-client": "1",
     "jinja2": "3",
     "jupyterhub": "6", "jupyterlab": "4", "matplotlib": "3", "minio": "7", "mlflow": "3", "mlflow-skinny": "3",
-    "networkx": "3",
     "numpy": "2", "pandas": "3", "polars": "2", "psycopg2-binary": "2.9", "py-consul": "1", "pyarrow": "25",
     "pymongo": "4", "pymysql": "1", "pytest": "9", "ray": "2", "redis": ("6", "7", "8"), "relstorage": "4",
     "resolvelib": "1",

@@ -53,12 +53,13 @@ def test_the_readmes_commands_run(line):
 
 @pytest.fixture
 def filled(tmp_path, monkeypatch):
-    """What the examples speak of: a run, two versions of a model, and of parameters, and a token."""
+    """What the examples speak of: runs, two versions of a model, and of parameters, and a token."""
     with monkeypatch.context() as patched:
         patched.setattr("secrets.token_hex", lambda size: "1a2b3c4d")
         Tokens().create("desk")
-    with exia.run("momentum") as run:
-        run.log_metric("ic", 0.04)
+    for name in ("momentum", "momentum-live"):
+        with exia.run(name, tags={"desk": "alpha"}) as run:
+            run.log_metric("ic", 0.05)
     for n in (1, 2):
         exia.models.save("weights", {"w": [0.1 * n, 0.9]}, alias="champion")
     exia.models.export("weights@2", tmp_path / "weights-2.zip")

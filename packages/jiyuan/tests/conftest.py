@@ -45,7 +45,7 @@ units:
     in: {bars: bars.bars}
     with: {algorithm: "${params.algorithm}", shift: "${params.shift}"}
 """
-UNITS = '''import exia
+UNITS = """import exia
 import kyrios
 import ptolemy as pt
 import pyarrow as pa
@@ -65,7 +65,7 @@ def scaled(bars, *, algorithm, shift):
     scale = loaded.factory()
     values = [scale.apply(value) + shift for value in bars["close"].to_pylist()]
     return pa.table({"ts_code": bars["ts_code"], "value": pa.array(values, pa.float64())})
-'''
+"""
 BARS = """kyrios: 1
 unit: bars
 info: {version: "1.0"}
@@ -94,8 +94,14 @@ class Centre:
         return self.folder / "flow"
 
     def settings(self) -> dict[str, str]:
-        homes = {f"{name}_HOME".upper(): str(self.folder / name) for name in ("exia", "jiyuan", "kyrios", "ptolemy", "veda")}
-        urls = {"VEDA_STORE": f"file:{self.folder / 'store'}", "VEDA_REGISTRY": "sqlite://", "PTOLEMY_SERIES": "arrow://"}
+        homes = {
+            f"{name}_HOME".upper(): str(self.folder / name) for name in ("exia", "jiyuan", "kyrios", "ptolemy", "veda")
+        }
+        urls = {
+            "VEDA_STORE": f"file:{self.folder / 'store'}",
+            "VEDA_REGISTRY": "sqlite://",
+            "PTOLEMY_SERIES": "arrow://",
+        }
         return {**homes, **urls, "KYRIOS_DATA": "file://", "KYRIOS_HISTORY": "sqlite://", "EXIA_RUNS": "sqlite://"}
 
     def make(self) -> None:

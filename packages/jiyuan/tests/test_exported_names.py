@@ -55,7 +55,10 @@ def test_the_example_of_each_function_runs(name, centre, tmp_path, monkeypatch):
 
 
 def test_an_import_loads_no_library_and_a_look_at_the_names_neither():
-    code = "import sys, jiyuan; dir(jiyuan); print([n for n in ('veda', 'exia', 'kyrios', 'ptolemy', 'numpy', 'click') if n in sys.modules])"
+    code = (
+        "import sys, jiyuan; dir(jiyuan); "
+        "print([n for n in ('veda', 'exia', 'kyrios', 'ptolemy', 'numpy', 'click') if n in sys.modules])"
+    )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -93,12 +96,17 @@ print(json.dumps(texts))
 """
 
     done = subprocess.run(
-        [sys.executable, "-c", code, str(centre.flow)], capture_output=True, text=True, cwd=tmp_path, env=dict(os.environ)
+        [sys.executable, "-c", code, str(centre.flow)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=dict(os.environ),
     )
 
     assert done.returncode == 0, done.stderr
     flow, run, pool, pulled, trace = json.loads(done.stdout)
-    assert "flow scaled 1.0" in flow and "bars.bars" in flow
+    assert "flow scaled 1.0" in flow
+    assert "bars.bars" in flow
     assert "succeeded" in run
     assert "max_size" in pool
     assert "scaling@1.0.0" in pulled

@@ -23,7 +23,9 @@ def typed(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the project, with nothing of the caller's settings."""
     place = Path(sys.executable).parent
 
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("EXIA_", "JIYUAN_", "KYRIOS_", "PTOLEMY_", "VEDA_"))}
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("EXIA_", "JIYUAN_", "KYRIOS_", "PTOLEMY_", "VEDA_"))
+    }
     return subprocess.run(
         [str(place / words[0]), *words[1:]], cwd=project, env={**kept, "HOME": str(project.parent)},
         capture_output=True, text=True, timeout=120,

@@ -135,7 +135,9 @@ def test_data_that_was_changed_is_found_where_the_list_of_the_archive_was_change
 def test_a_package_that_was_changed_is_found_where_the_list_of_the_archive_was_changed_too(centre, tmp_path):
     archive = jy.export(centre.run(), tmp_path / "run.zip")
     with zipfile.ZipFile(archive) as opened:
-        blob = max((m for m in opened.namelist() if m.startswith("store/blobs/")), key=lambda m: opened.getinfo(m).file_size)
+        blob = max(
+            (m for m in opened.namelist() if m.startswith("store/blobs/")), key=lambda m: opened.getinfo(m).file_size
+        )
 
     found = jy.reproduce(rewritten(archive, tmp_path / "x.zip", blob, lambda b: b[:-1] + b"!", listed=True))
 
@@ -312,7 +314,11 @@ def test_the_lock_beside_a_flow_is_installed_first(centre, tmp_path):
     if shutil.which("uv") is None:
         pytest.skip("needs uv on the path; run: pip install uv")
     lock_with(centre.flow, "answering", "2.0", "VALUE = 42.0\n")
-    edit(centre.flow / "units.py", "scale = loaded.factory()", "scale = loaded.factory()\n    import answering\n    shift = answering.VALUE")
+    edit(
+        centre.flow / "units.py",
+        "scale = loaded.factory()",
+        "scale = loaded.factory()\n    import answering\n    shift = answering.VALUE",
+    )
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "answering.py").write_text("VALUE = 42.0\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -332,7 +338,9 @@ def lock_with(folder, name, version, code):
     with zipfile.ZipFile(wheel, "w") as file:
         file.writestr(f"{name}.py", code)
         file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         file.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     (folder / "pylock.toml").write_text(

@@ -150,7 +150,7 @@ def test_the_page_holds_everything_that_it_shows_and_its_links_lead_somewhere(ce
 
 
 def test_a_name_with_markup_stays_text(centre):
-    with exia.run("signals", params={"note": "<b>\"bold\"</b>"}) as run:
+    with exia.run("signals", params={"note": '<b>"bold"</b>'}) as run:
         pass
 
     assert "<b>" not in jy.trace(run).html()
@@ -184,5 +184,7 @@ def toml(centre):
     for name, value in centre.settings().items():
         library, _, key = name.lower().partition("_")
         lines.append(f"[{library}]\n{key} = '{value}'\n" if key == "home" else f"{key} = '{value}'\n")
-    order = sorted(range(len(lines)), key=lambda n: (list(centre.settings())[n].split("_")[0], not lines[n].startswith("[")))
+    order = sorted(
+        range(len(lines)), key=lambda n: (list(centre.settings())[n].split("_")[0], not lines[n].startswith("["))
+    )
     return "".join(lines[n] for n in order)

@@ -253,6 +253,20 @@ def test_reference_data_is_asked_for_in_each_of_its_states(tushare: str, stub: S
     assert pt.api().stock_basic(list_status="L,D,P")["ts_code"].tolist() == ["000000.SZ", "000001.SZ", "000002.SZ"]
 
 
+def test_what_is_asked_by_another_day_than_its_key_is_asked_once(tushare: str, stub: Stub):
+    names = ["ts_code", "end_date", "ann_date", "div_proc", "cash_div"]
+    stub.special = [
+        {"code": 0, "msg": "", "data": {"fields": names, "items": [["000001.SZ", "20231231", day, f"step {day}", 1.0]]}}
+        for day in ("20240102", "20240103", "20240104")
+    ]
+
+    pt.collect(tushare, "dividend", start="20240102", end="20240103")
+    (again,) = pt.collect(tushare, "dividend", end="20240104")
+
+    assert [c["params"]["ann_date"] for c in stub.calls] == ["20240102", "20240103", "20240104"]
+    assert (again.questions, len(pt.api().dividend(ann_date="20240104"))) == (1, 1)
+
+
 def test_bars_of_minutes_are_asked_for_security_by_security(tushare: str, stub: Stub):
     row = ["000001.SZ", "2024-01-02 15:00:00", 10, 10, 10, 10, 100, 1000]
     names = ["ts_code", "trade_time", "open", "close", "high", "low", "vol", "amount"]

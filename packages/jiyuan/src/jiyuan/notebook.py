@@ -50,7 +50,12 @@ def _pool(pool: Any) -> str:
 
 def _flow_run(run: Any) -> str:
     rows = [
-        {"unit": t.name, "state": t.state.value, "seconds": t.seconds, "rows": ", ".join(str(o["rows"]) for o in t.outputs)}
+        {
+            "unit": t.name,
+            "state": t.state.value,
+            "seconds": t.seconds,
+            "rows": ", ".join(str(o["rows"]) for o in t.outputs),
+        }
         for t in run.tasks
     ]
     return table(rows, f"{run.head.flow} {run.run_id} {run.state.value}")
@@ -66,7 +71,12 @@ def _record(run: Any) -> str:
 
 def _flow(flow: Any) -> str:
     rows = [
-        {"unit": t.name, "is": f"{t.unit}@{t.version}", "takes": ", ".join(t.inputs.values()), "gives": ", ".join(t.outputs)}
+        {
+            "unit": t.name,
+            "is": f"{t.unit}@{t.version}",
+            "takes": ", ".join(t.inputs.values()),
+            "gives": ", ".join(t.outputs),
+        }
         for t in flow.graph.tasks
     ]
     return table(rows, f"flow {flow.name} {flow.graph.version}")

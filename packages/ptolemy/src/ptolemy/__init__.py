@@ -18,10 +18,12 @@ from ptolemy.errors import (
     NoPermission,
     NotFound,
     NothingCollected,
+    NotReady,
     PtolemyError,
     RateLimited,
     SeriesLocked,
     UnknownColumn,
+    UnknownComponent,
     UnknownInterface,
 )
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from ptolemy.collection import Collected, backfill, collect
     from ptolemy.pushing import push
     from ptolemy.series import Version, open_series
+    from ptolemy.services import open_services
 
 __all__ = [
     "Api",
@@ -42,11 +45,13 @@ __all__ = [
     "Collected",
     "NoPermission",
     "NotFound",
+    "NotReady",
     "NothingCollected",
     "PtolemyError",
     "RateLimited",
     "SeriesLocked",
     "UnknownColumn",
+    "UnknownComponent",
     "UnknownInterface",
     "Version",
     "api",
@@ -54,6 +59,7 @@ __all__ = [
     "backfill",
     "collect",
     "open_series",
+    "open_services",
     "pro_api",
     "pro_bar",
     "push",
@@ -72,6 +78,7 @@ _HOMES = {
     "backfill": "collection",
     "collect": "collection",
     "open_series": "series",
+    "open_services": "services",
     "pro_api": "client",
     "pro_bar": "client",
     "push": "pushing",

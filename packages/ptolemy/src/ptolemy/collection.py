@@ -134,7 +134,8 @@ def collect(
                     continue
                 with Journal() as journal:
                     steps = questions(known, asking, store, start=first, end=last, codes=chosen)
-                    if first and not again:
+                    # What is asked by another day than the key's cannot be told from what is kept.
+                    if not again and (first or _asked_otherwise(known, asking)):
                         steps = [step for step in steps if not journal.answered(shown, name, step)]
                     found = ask(source, shown, store, journal, known, steps, "collect", progress)
                 done.append(_told(store, name, found))
@@ -237,6 +238,10 @@ def _kept(store: Series, known: Interface, table: pa.Table) -> Any:
 def _steps(known: Interface, asking: Asking, store: Series, gap: Wanted) -> list[Wanted]:
     """Return the questions that fill a gap, as this source is asked."""
     return questions(known, asking, store, start=gap.start, end=gap.end, codes=gap.codes)
+
+
+def _asked_otherwise(known: Interface, asking: Asking) -> bool:
+    return asking.by in known.parameters and asking.by not in known.key
 
 
 def _keep_whole(store: Series, known: Interface, batches: list[Batch], quarantine: bool, shown: str) -> Collected:

@@ -366,3 +366,20 @@ def test_an_action_goes_by_the_definition_of_its_moment(tmp_path: Path):
 
         assert services.states()[0].command == "sleep 2000"
         services.down()
+
+
+def test_the_quality_of_a_data_set_is_told_with_the_rows_that_were_set_aside(
+    browser: Browser, page: Page, tmp_path: Path, ptolemy: Any
+):
+    (tmp_path / "bars.csv").write_text(
+        "ts_code,trade_date,open,high,low,close\n000001.SZ,20240102,10,11,9,10\n000001.SZ,20240104,10,11.5,9.5,10.5\n"
+        "000001.SZ,20240105,10,5,9,10\n"
+    )
+    ptolemy("collect", "run", "csv:bars.csv", "--dataset", "daily", "--quarantine")
+
+    body = browser.get("/web/data/daily/quality").body
+
+    assert "<td>gap</td><td>000001.SZ</td><td>20240103</td>" in body
+    assert "Rows set aside" in body
+    assert "20240105" in body
+    assert browser.get("/web/data/none/quality").status == 404

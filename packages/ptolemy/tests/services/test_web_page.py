@@ -245,7 +245,16 @@ def test_an_alert_is_shown_silenced_and_its_silence_ended(page: Any, centre: Cen
 @BOTH
 def test_every_page_stays_within_the_window_and_has_one_heading(page: Any, centre: Centre):
     page.set_viewport_size({"width": 390, "height": 800})
-    for path in ("", "/component?name=api", "/data", "/data/daily?code=IBM.US", "/tokens", "/alerts", "/audit"):
+    for path in (
+        "",
+        "/component?name=api",
+        "/data",
+        "/data/daily?code=IBM.US",
+        "/data/daily/quality",
+        "/tokens",
+        "/alerts",
+        "/audit",
+    ):
         page.goto(centre.url + path)
         assert page.locator("h1").count() == 1
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

@@ -70,11 +70,14 @@ def fragment(trace: Trace) -> str:
             "Data sets",
             ("version", "rows", "first", "last", "runs that used it"),
             [
-                (escape(name := label("dataset", d)), *(_cell(d[k]) for k in ("rows", "first", "last")),
-                 _shared(trace, name))
+                (
+                    escape(name := label("dataset", d)),
+                    *(_cell(d[k]) for k in ("rows", "first", "last")),
+                    _shared(trace, name),
+                )
                 for d in record["datasets"]
             ],
-        ),  # fmt: skip
+        ),
         _table("Units", ("unit", "state", "seconds", "takes", "gives", "feeds"), list(_units(record))),
     ]
     return "\n".join(part for part in parts if part)

@@ -167,7 +167,9 @@ def users_of(what: str) -> list[Use]:
         kinds = [kind for kind, names in known.items() if name in names]
         if not kinds:
             every = [*known["dataset"], *known["package"]]
-            raise NotFound(f"no run used {name!r}", hint=nearest(name, every) or "kyrios.uses_dataset says it in a unit")
+            raise NotFound(
+                f"no run used {name!r}", hint=nearest(name, every) or "kyrios.uses_dataset says it in a unit"
+            )
         rows = [
             row
             for kind in kinds

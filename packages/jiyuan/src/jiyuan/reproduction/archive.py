@@ -124,7 +124,7 @@ def _unpacked(archive: zipfile.ZipFile, folder: Path, path: Path) -> list[Findin
         raise BadInput(f"{path} would unpack to more than {_MOST:,} bytes")
     found = [
         Finding("archive", f"{name} in the archive was not exported") for name in archive.namelist()
-        if name not in files and name != LIST
+        if name not in files and name != LIST and not name.endswith("/")
     ]  # fmt: skip
     for name, digest in files.items():
         parts = PurePosixPath(name).parts

@@ -22,7 +22,9 @@ def differs(name: str, before: bytes, after: bytes, tolerance: float | None) -> 
     try:
         old = from_bytes(before)
     except Exception:
-        at = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
+        at = next(
+            (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+        )
         return f"{name}: byte {at:,} of {len(before):,} differs, and the table cannot be read any more"
     return _first(name, old, from_bytes(after), tolerance)
 

@@ -89,9 +89,9 @@ def check(folder: Path) -> list[Finding]:
     text = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
     if digest_of(text) != lineage["parameters"]["version"] or values != begun["params"]:
         changed = first_change(begun["params"], values)
-        said = f"{changed[0]} was {changed[1]!r} when the run began and is {changed[2]!r} in its record" if changed else (
-            "the values are not those whose digest the record names"
-        )  # fmt: skip
+        said = "the values are not those whose digest the record names"
+        if changed:
+            said = f"{changed[0]} was {changed[1]!r} when the run began and is {changed[2]!r} in its record"
         found.append(Finding("parameter", said))
     for task in lineage["tasks"]:
         for output in task["outputs"]:

@@ -162,7 +162,9 @@ def _judged(folder: Path, work: Path, faults: list[Finding], begin: float) -> Re
     tolerance = read(folder, "graph.json").get("tolerance", {})
     unit, difference, count, tolerated = _compared(folder, outputs, lineage, tolerance)
     known = [*faults, *local] + [
-        c for c in causes(lineage, again, upstream_of(lineage["tasks"], unit)) if not any(c.what == f.what for f in local)
+        c
+        for c in causes(lineage, again, upstream_of(lineage["tasks"], unit))
+        if not any(c.what == f.what for f in local)
     ]
     if difference and not known:
         known = [Finding("code", f"nothing that is recorded: unit {unit} may use the time, chance or a file elsewhere")]

@@ -1,8 +1,9 @@
 """``celery://127.0.0.1:6379/0``: workers of Celery behind a Redis; ``kyrios worker`` starts one.
 
 Kyrios sends a unit when all before it have succeeded: Celery carries single messages and knows no graph, for its
-canvas takes tens of milliseconds a task, or never ends. Each order is claimed in Redis by the worker that executes
-it, and the claim lapses when the worker dies: then the order is sent again, as when the broker loses it.
+canvas takes tens of milliseconds a task, or never ends. Units that take less time than a message travel several in
+one. Each message is claimed in Redis by the worker that executes it, and the claim lapses when the worker dies: then it
+is sent again, as when the broker loses it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from kyrios.graph import Graph
 _TASK = "kyrios.perform"
 _KEPT = 24 * 3600  # seconds that a result waits for a driver that has stopped
 _PATIENCE = 60.0  # seconds that a Redis, or the last worker, may be gone
+_SMALL = 0.005  # seconds that a unit may take to travel with others: a message alone costs as much
+_TOGETHER = 8
 _PRESENT = 15  # seconds that a worker counts as present without a sign of life
 
 
@@ -96,8 +99,8 @@ class CeleryEngine:
         server = self.server()
 
         @app.task(name=_TASK, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
-        def perform_order(identity: str, answers: str, order: str, lease: int) -> None:
-            _perform(server, identity, answers, order, lease)
+        def perform_orders(identity: str, answers: str, orders: list[str], lease: int) -> None:
+            _perform(server, identity, answers, orders, lease)
 
         return app
 
@@ -114,19 +117,19 @@ def _redis_url(url: BackendURL) -> str:
     return f"redis://{user}{host}:{url.port or 6379}/{url.path.strip('/') or 0}"
 
 
-def _perform(server: redis.Redis, identity: str, answers: str, order: str, lease: int) -> None:
-    """Execute an order in a worker, if nobody else does or has."""
+def _perform(server: redis.Redis, identity: str, answers: str, orders: Sequence[str], lease: int) -> None:
+    """Execute the orders of a message in a worker, if nobody else does or has."""
     from kyrios.execution import perform
 
     claim = f"kyrios:claim:{identity}"
     if not _patiently(lambda: server.set(claim, "held", nx=True, ex=lease)):
         return
     with _held(server, claim, lease):
-        outcome = perform(order)
+        outcomes = [perform(order) for order in orders]
 
     def answer() -> None:
         with server.pipeline() as together:
-            together.rpush(answers, json.dumps([identity, outcome]))
+            together.rpush(answers, json.dumps([identity, outcomes]))
             together.expire(answers, _KEPT)
             together.set(claim, "done", ex=_KEPT)
             together.execute()
@@ -174,6 +177,7 @@ class _CeleryCrew:
         self.server = engine.server()
         self.answers = f"kyrios:answers:{uuid7()}"
         self.sent: dict[str, _Sent] = {}
+        self.small: set[str] = set()  # what was called and took hardly any time
         self.seen = monotonic()
         self.next_look = self.seen + engine.lease
         try:
@@ -188,14 +192,26 @@ class _CeleryCrew:
         self.app.close()
 
     def send(self, attempts: Sequence[Attempt], orders: Sequence[str]) -> None:
-        for attempt, order in zip(attempts, orders, strict=True):
-            sent = _Sent(attempt, order, self.engine.lease)
-            identity = uuid7()
-            self.sent[identity] = sent
-            self._publish(identity, sent)
+        together: list[tuple[Attempt, str]] = []
+        for pair in zip(attempts, orders, strict=True):
+            if pair[0].group or pair[0].task.call not in self.small:
+                self._send([pair])
+                continue
+            together.append(pair)
+            if len(together) == _TOGETHER:
+                self._send(together)
+                together = []
+        if together:
+            self._send(together)
+
+    def _send(self, pairs: Sequence[tuple[Attempt, str]]) -> None:
+        sent = _Sent([attempt for attempt, _ in pairs], [order for _, order in pairs], self.engine.lease)
+        identity = uuid7()
+        self.sent[identity] = sent
+        self._publish(identity, sent)
 
     def _publish(self, identity: str, sent: _Sent) -> None:
-        body = (identity, self.answers, sent.order, self.engine.lease)
+        body = (identity, self.answers, sent.orders, self.engine.lease)
         with self.app.producer_pool.acquire(block=True) as producer:
             _patiently(
                 lambda: self.app.send_task(
@@ -211,15 +227,23 @@ class _CeleryCrew:
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         found = _patiently(lambda: self._answers(timeout))
-        outcomes = []
+        outcomes: list[Outcome] = []
         for text in found:
-            identity, outcome = json.loads(text)
-            # An order that was sent again may be answered twice; the first answer counts.
+            identity, answers = json.loads(text)
+            # What was sent again may be answered twice; the first answer counts.
             if sent := self.sent.pop(identity, None):
-                outcomes.append((sent.attempt, outcome))
+                outcomes += zip(sent.attempts, answers, strict=True)
+                self._note_how_long(sent.attempts[-1], answers[-1])
         if monotonic() >= self.next_look:
             self._send_what_is_lost()
         return outcomes
+
+    def _note_how_long(self, attempt: Attempt, answer: str) -> None:
+        seconds = json.loads(answer).get("detail", {}).get("seconds", 1.0)
+        if seconds < _SMALL:
+            self.small.add(attempt.task.call)
+        else:
+            self.small.discard(attempt.task.call)
 
     def _answers(self, timeout: float) -> list[bytes]:
         found: Any = self.server.lpop(self.answers, 200)
@@ -266,8 +290,8 @@ class _CeleryCrew:
 
 
 class _Sent:
-    def __init__(self, attempt: Attempt, order: str, lease: float) -> None:
-        self.attempt, self.order = attempt, order
+    def __init__(self, attempts: Sequence[Attempt], orders: Sequence[str], lease: float) -> None:
+        self.attempts, self.orders = attempts, orders
         self.patience = float(lease)
         self.look = monotonic() + lease
 

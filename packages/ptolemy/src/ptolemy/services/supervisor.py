@@ -20,6 +20,7 @@ from ptolemy._house.backends import BackendURL
 from ptolemy._house.files import write_durably
 from ptolemy.errors import BackendUnavailable, NotAllowed, NotReady, UnknownComponent
 from ptolemy.services import checks, processes
+from ptolemy.services.configuration import configuration
 from ptolemy.services.definition import select, with_dependants, with_dependencies
 from ptolemy.services.listener import begun
 from ptolemy.services.logs import Log, masked, secrets_of
@@ -33,7 +34,6 @@ _DRIVER = supervisor.__name__
 _START = 20.0
 _FALLS = 3
 _ENDED = ("stopped", "exited", "failed")
-_AUTORESTART = {"always": "true", "on-failure": "unexpected", "never": "false"}
 
 
 class SupervisorServices:
@@ -341,49 +341,8 @@ class SupervisorServices:
             write_durably(path, json.dumps(facts).encode())
             path.chmod(0o600)
         path = folder / "supervisord.conf"
-        write_durably(path, self._configuration().encode())
+        write_durably(path, configuration(folder, self._socket(), self._components).encode())
         path.chmod(0o600)
-
-    def _configuration(self) -> str:
-        folder = self.folder
-        if set(str(folder)) & set("%;\n"):
-            raise NotAllowed(f"{folder}: supervisord takes no %, ; or line break in a path", hint="name another folder")
-        sections: dict[str, dict[str, object]] = {
-            "unix_http_server": {"file": self._socket(), "chmod": "0700"},
-            "supervisord": {
-                "logfile": folder / "supervisord.log", "logfile_maxbytes": "1MB", "logfile_backups": 1,
-                "pidfile": folder / "supervisord.pid", "childlogdir": folder / "logs", "directory": folder,
-                "umask": "077", "identifier": "ptolemy",
-            },
-            "rpcinterface:supervisor": {
-                "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
-            },
-            "supervisorctl": {"serverurl": f"unix://{self._socket()}"},
-            "eventlistener:ptolemy": {
-                "command": f"{sys.executable} -m ptolemy.services.listener {_quoted(folder)} unix://{self._socket()}",
-                "events": "PROCESS_STATE,TICK_5", "buffer_size": 1000, "autorestart": "true",
-                "stderr_logfile": folder / "listener.log", "stderr_logfile_maxbytes": "1MB", "startretries": 1_000_000,
-            },
-        }  # fmt: skip
-        groups: dict[str, list[str]] = {}
-        for c in self._components:
-            sections[f"program:{c.name}"] = {
-                "command": f"{sys.executable} -m ptolemy.services.launch {_quoted(folder)} {c.name}",
-                "autostart": "false", "autorestart": _AUTORESTART[c.restart],
-                "startsecs": 0 if c.restart == "never" else 1, "startretries": c.retries or 1_000_000,
-                "stopsignal": c.stop_signal, "stopwaitsecs": max(1, round(c.stop_timeout)),
-                "stopasgroup": "true", "killasgroup": "true", "redirect_stderr": "true",
-                "stdout_logfile": folder / "logs" / f"{c.name}.log",
-                "stdout_logfile_maxbytes": c.log_size, "stdout_logfile_backups": c.log_files,
-            }  # fmt: skip
-            if c.group:
-                groups.setdefault(c.group, []).append(c.name)
-        for group, names in groups.items():
-            sections[f"group:{group}"] = {"programs": ",".join(names)}
-        return "\n".join(
-            f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in words.items())
-            for name, words in sections.items()
-        )
 
     def _socket(self) -> Path:
         """Return where the socket lies: in the folder, or, where that path is too long for one, in the user's own."""
@@ -401,12 +360,6 @@ class SupervisorServices:
 
 def _full(component: Component) -> str:
     return f"{component.group or component.name}:{component.name}"
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
 
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -32,7 +31,7 @@ from ptolemy.http.tokens import Tokens
 from ptolemy.http.wire import read_body
 from ptolemy.services import State
 from ptolemy.services.port import record
-from ptolemy.web import data
+from ptolemy.web import data, writing
 from ptolemy.web.alerts import Alerts
 from ptolemy.web.audit import Audit
 from ptolemy.web.board import Board, age_of
@@ -49,6 +48,7 @@ _HEADERS = {
 }
 _VERBS = ("up", "down", "restart")
 _SILENCES = {"hour": 3600.0, "day": 86400.0, "end": 0.0}
+_SHOWN = 500  # findings on a page
 _PUSH = 0.3  # seconds between two looks for what has changed
 _WAIT = 2.0  # seconds that an action has before the page goes on without its end
 
@@ -96,6 +96,7 @@ def application(page: Page) -> Starlette:
         Route("/web/log", web.guarded(web.log)),
         Route("/web/data", web.guarded(web.datasets)),
         Route("/web/data/{name}", web.guarded(web.dataset)),
+        Route("/web/data/{name}/quality", web.guarded(web.quality)),
         Route("/web/tokens", web.guarded(web.tokens)),
         Route("/web/tokens/revoke", web.guarded(web.revoke), methods=["POST"]),
         Route("/web/alerts", web.guarded(web.alerts)),
@@ -117,7 +118,9 @@ class _Web:
             loader=FileSystemLoader(str(here / "templates")), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        self._templates.filters.update(when=_when, seconds=_seconds, size=_size, place=partial(quote, safe=""))
+        self._templates.filters.update(
+            when=writing.when, seconds=writing.seconds, size=writing.size, place=partial(quote, safe="")
+        )
         self._files = {name: (here / "static" / name).read_bytes() for name in _STATIC}
 
     def hosted(self, answer: Callable[[Request], Awaitable[Response]]) -> Any:
@@ -197,7 +200,7 @@ class _Web:
                 if self.page.board.version != version or alerts != sent.get("#alerts"):
                     version = self.page.board.version
                     tiles = {s.component: self._tile(s, shown) for s in self.page.board.states()}
-                    changed = [{"id": _tile_id(k), "html": v} for k, v in tiles.items() if sent.get(k) != v]
+                    changed = [{"id": writing.tile_id(k), "html": v} for k, v in tiles.items() if sent.get(k) != v]
                     if changed or alerts != sent.get("#alerts"):
                         yield f"event: tiles\ndata: {json.dumps({'tiles': changed, 'alerts': int(alerts)})}\n\n"
                     sent = {**tiles, "#alerts": alerts}
@@ -246,6 +249,12 @@ class _Web:
         return self._show(
             request, session, "dataset.html", name=name, c=found, page=page, code=code, bars=bars, d=drawn
         )
+
+    async def quality(self, request: Request, session: Session) -> Response:
+        name = request.path_params["name"]
+        found = await asyncio.to_thread(data.findings, self.page.store, name)
+        aside = await asyncio.to_thread(data.quarantined, name)
+        return self._show(request, session, "quality.html", name=name, found=found, aside=aside, most=_SHOWN)
 
     async def tokens(self, request: Request, session: Session) -> Response:
         rows = list(self.page.tokens.all().values())[::-1]
@@ -340,7 +349,9 @@ class _Web:
         return found
 
     def _tile(self, state: State, words: dict[str, Any]) -> str:
-        return self._templates.get_template("_tile.html").render(s=state, beat=age_of(state), id=_tile_id, **words)
+        return self._templates.get_template("_tile.html").render(
+            s=state, beat=age_of(state), id=writing.tile_id, **words
+        )
 
     def _words(self, request: Request) -> dict[str, Any]:
         asked = request.query_params.get("lang", "")
@@ -359,7 +370,7 @@ class _Web:
         html = self._templates.get_template(template).render(
             session=session, theme=theme if theme in ("light", "dark") else "auto", path=request.url.path,
             alerts_now=alerts, again=lambda **words: "?" + urlencode({**request.query_params, **words}),
-            id=_tile_id, beat_of=age_of, **words, **facts,
+            id=writing.tile_id, beat_of=age_of, **words, **facts,
         )  # fmt: skip
         response = HTMLResponse(html, status)
         for name, value in (("lang", request.query_params.get("lang")), ("theme", request.query_params.get("theme"))):
@@ -388,24 +399,3 @@ def _count(text: str, most: int) -> int:
     if not text.isdecimal() or int(text) > most:
         raise BadParam(f"{text[:20]!r} is no number up to {most}")
     return int(text)
-
-
-def _tile_id(name: str) -> str:
-    return "tile-" + "".join(c if c.isalnum() or c in "-_" else f"-{ord(c):x}-" for c in name)
-
-
-def _when(at: float | None) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S") if at else "-"
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if value >= length * 2:
-            return f"{value / length:.0f} {unit}"
-    return f"{value:.0f} s"
-
-
-def _size(value: int) -> str:
-    return f"{value / 2**30:.1f} GiB" if value >= 2**30 else f"{value / 2**20:.1f} MiB" if value else "-"

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ptolemy._house.config import home
 from ptolemy.series import open_series
+
+if TYPE_CHECKING:
+    from ptolemy.inspection import Finding
+    from ptolemy.journal import SetAside
 
 _ROWS = 3_000_000  # rows above which only the last two years are counted
 _CODES = 100
@@ -72,12 +78,12 @@ def datasets(url: str | None) -> list[dict[str, Any]]:
 def coverage(url: str | None, name: str, page: int = 0, codes: Sequence[str] = ()) -> Coverage:
     """Return the coverage of one page of securities; raise `NothingCollected` if there is no such data set."""
     with open_series(url) as series:
-        version = series.versions(name)[-1].id
-    return _coverage(url, name, version, page, tuple(codes))
+        newest = series.versions(name)[-1]
+    return _coverage(url, name, newest.id, newest.digest, page, tuple(codes))
 
 
 @lru_cache(32)  # a version never changes
-def _coverage(url: str | None, name: str, version: int, page: int, codes: tuple[str, ...]) -> Coverage:
+def _coverage(url: str | None, name: str, version: int, digest: str, page: int, codes: tuple[str, ...]) -> Coverage:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute
@@ -112,6 +118,34 @@ def _coverage(url: str | None, name: str, version: int, page: int, codes: tuple[
         len(order),
         whole,
     )
+
+
+def findings(url: str | None, name: str) -> list[Finding]:
+    """Return what is wrong with a data set; raise `NothingCollected` if there is no such one."""
+    with open_series(url) as series:
+        newest = series.versions(name)[-1]
+    return _findings(url, name, newest.digest, datetime.now(UTC).strftime("%Y%m%d"))
+
+
+@lru_cache(32)  # a version never changes, and whether it is late changes with the day
+def _findings(url: str | None, name: str, digest: str, day: str) -> list[Finding]:
+    from ptolemy.catalogue import find
+    from ptolemy.inspection import inspect
+
+    if find(name) is None:
+        return []
+    with open_series(url) as series:
+        return inspect(series, [name])
+
+
+def quarantined(name: str) -> list[SetAside]:
+    """Return the rows of a data set that were set aside; empty if nothing was ever collected here."""
+    from ptolemy.journal import Journal
+
+    if not (home() / "collect.db").exists():  # looking must not make one
+        return []
+    with Journal() as journal:
+        return journal.quarantine(name)
 
 
 def candles(url: str | None, name: str, code: str, count: int) -> list[Candle]:

@@ -13,5 +13,11 @@ __all__ = ["Event", "Query", "Registry", "Release", "open_registry"]
 
 def open_registry(url: str | None = None, *, home: Path | str | None = None) -> Registry:
     """Open the registry at `url`, by default the configured one; ``sqlite://`` is a file in `home`."""
-    registry: Registry = open_backend("registry", registry_url(url, home))
+    address = registry_url(url, home)
+    if address.scheme == "sqlite":
+        # Without a look at all that is installed, which takes as long as a search.
+        from veda.registry.sqlite import SqliteRegistry
+
+        return SqliteRegistry(address)
+    registry: Registry = open_backend("registry", address)
     return registry
