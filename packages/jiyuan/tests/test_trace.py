@@ -84,7 +84,7 @@ def test_a_name_that_nothing_used_gets_the_nearest_one(centre):
 
 def test_a_run_of_an_algorithm_is_traced_too_and_its_record_follows_the_schema(centre):
     with exia.run("signals", params={"window": 20}) as run:
-        run.log_dataset("daily", "1", rows=[0, 2], first="20240102", last="20240103")
+        run.log_dataset("daily", "1", rows=2, first="20240102", last="20240103")
         run.log_package("scaling", version="1.0.0", digest="sha256:" + "a" * 64)
 
     found = jy.trace(run)

@@ -10,7 +10,7 @@ from typing import Any
 from jiyuan._house.errors import nearest
 from jiyuan.errors import BadInput, NotFound
 from jiyuan.lineage.index import Index
-from jiyuan.lineage.records import Source, earlier, sources
+from jiyuan.lineage.records import Source, sources
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -120,8 +120,7 @@ def trace(run: str | Any) -> Trace:
     {'window': 20}
     """
     asked = run if isinstance(run, str) else str(getattr(run, "run_id", None) or getattr(run, "id", ""))
-    where = sources()
-    with Index() as index:
+    with sources() as where, Index() as index:
         index.follow(where)
         run_id = asked if _UUID.fullmatch(asked) else full_id(index, asked)
         record = _record(where, run_id)
@@ -134,7 +133,8 @@ def trace(run: str | Any) -> Trace:
         }
         later = [found["run_id"] for found in index.users("run", run_id)]
         later += [other for other in index.related(record["trace_id"]) if other != run_id]
-    return Trace(record, tuple(_earlier(record, run_id)), tuple(dict.fromkeys(later)), shared)
+    lineage = {word: value for word, value in record.items() if word != "earlier"}
+    return Trace(lineage, tuple(record.get("earlier", ())), tuple(dict.fromkeys(later)), shared)
 
 
 def users_of(what: str) -> list[Use]:
@@ -161,8 +161,8 @@ def users_of(what: str) -> list[Use]:
     name, at, version = what.partition("@")
     if not name or (at and not version):
         raise BadInput(f"{what!r} names no data set and no package", hint="daily@v12, or momentum@1.2.0")
-    with Index() as index:
-        index.follow(sources())
+    with sources() as where, Index() as index:
+        index.follow(where)
         known = {kind: index.names(kind) for kind in ("dataset", "package")}
         kinds = [kind for kind, names in known.items() if name in names]
         if not kinds:
@@ -209,11 +209,3 @@ def _version(kind: str, version: str) -> str:
 
 def _record(where: list[Source], run_id: str) -> Mapping[str, Any] | None:
     return next((record for source in where if (record := source.record(run_id)) is not None), None)
-
-
-def _earlier(record: Mapping[str, Any], run_id: str) -> list[str]:
-    if record["kind"] != "flow" or not any(task["state"] == "cached" for task in record["tasks"]):
-        return []
-    from kyrios.run import get_run
-
-    return sorted({found for task in get_run(run_id).tasks if (found := earlier(task.reason))})

@@ -131,8 +131,8 @@ def flow_run(run: str | Any) -> Run:
         return get_run(run)
     except RunNotFound:
         pass
-    with Index() as index:
-        index.follow(sources())
+    with sources() as where, Index() as index:
+        index.follow(where)
         full = full_id(index, run)
     try:
         return get_run(full)
