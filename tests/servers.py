@@ -60,7 +60,7 @@ BACKENDS = (
     Backend("influxdb", ("ptolemy",), "influxdb_client"),
     Backend("minio", ("exia", "veda"), "minio"),
     Backend("minio", ("kyrios",), "s3fs"),
-    Backend("mlflow", ("exia",), "mlflow", "mlflow://127.0.0.1:5000/exia"),
+    Backend("mlflow", ("exia",)),
     Backend("modules", ("veda",)),
     Backend("mongodb", ("exia",), "pymongo"),
     Backend("mysql", ("kyrios",), "pymysql"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from scripts.reference import commands, figures, house, names, servers, settings
+from scripts.reference import catalogue, commands, figures, house, names, servers, settings
 from scripts.reference.markdown import LIBRARIES, NOTICE, page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -30,6 +30,7 @@ def pages() -> dict[Path, str]:
     """Return every written page, by its path."""
     found = house.survey()
     texts = {f"reference/{library}.md": library_page(library) for library in LIBRARIES}
+    texts["reference/data-sets.md"] = catalogue.catalogue_page()
     texts["reference/benchmarks.md"] = figures.benchmarks_page()
     texts["reference/faults.md"] = figures.faults_page()
     texts["reference/imports.md"] = house.imports_page(found)

@@ -48,6 +48,7 @@ class Server(ABC):
     durable: ClassVar[bool] = True  #: Written and acknowledged data are there after ``kill -9``.
     refuses_root: ClassVar[bool] = False
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    patience: ClassVar[float] = START_SECONDS  #: Seconds that it has to answer after its start.
 
     def __init__(self, folder: Path) -> None:
         self.row: Service = service(self.word)
@@ -174,7 +175,7 @@ class Server(ABC):
 
     def _wait(self) -> None:
         assert self._process is not None
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + self.patience
         while True:
             try:
                 self.ping()
@@ -184,7 +185,7 @@ class Server(ABC):
             if self._process.poll() is not None:
                 raise StartFailed(f"{self.word} ended with {self._process.returncode}:\n{self._tail()}") from last
             if time.monotonic() > end:
-                why = f"no answer within {START_SECONDS:g} s: {last}"
+                why = f"no answer within {self.patience:g} s: {last}"
                 raise StartFailed(f"{self.word}: {why}\n{self._tail()}") from last
             time.sleep(PAUSE_SECONDS)
 

@@ -222,6 +222,18 @@ def _pymongo(server):
     return pymongo.MongoClient(server.url(""), serverSelectionTimeoutMS=5000)
 
 
+def write_mlflow(server):
+    known = wire.json_get(server.port, "/api/2.0/mlflow/experiments/search?max_results=100")
+    if "绩元" not in [experiment["name"] for experiment in known["experiments"]]:
+        wire.http(server.port, "POST", "/api/2.0/mlflow/experiments/create", '{"name": "绩元"}')
+
+
+def read_mlflow(server):
+    name = urllib.parse.quote("绩元")
+    answer = wire.json_get(server.port, f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}")
+    return answer["experiment"]["name"]
+
+
 def write_noida(server):
     with _elasticsearch(server) as client:
         client.index(index="words", id="1", document={"word": "绩元"}, refresh=True)

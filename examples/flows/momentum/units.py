@@ -20,7 +20,7 @@ import kyrios
 import ptolemy as pt
 
 TRADING_DAYS = 252  # a year, to annualise
-MAPPING = Path(__file__).resolve().parents[2] / "data" / "bokeh-stocks.toml"
+MAPPING = Path(__file__).with_name("bokeh-stocks.toml")  # all that the flow reads lies in its folder
 
 
 def ingest() -> pa.Table:
@@ -32,6 +32,7 @@ def ingest() -> pa.Table:
             rows=written.rows,
             first=written.first,
             last=written.last,
+            digest=written.digest,
         )
     days = pt.api().daily(fields="ts_code,trade_date").groupby("ts_code")["trade_date"]
     table = days.agg(["min", "max", "count"]).sort_index()

@@ -172,7 +172,7 @@ def test_doctor_asks_the_store_and_the_loaders(command, monkeypatch, tmp_path):
     code, out, _ = command("doctor", "--json")
     assert code == 0
     assert [row["name"] for row in json.loads(out)] == [
-        "runs", "objects", "blobs", "artifacts", "log", "params", "loaders",
+        "runs", "objects", "blobs", "monitor", "artifacts", "log", "params", "loaders",
     ]  # fmt: skip
 
     (tmp_path / "text.db").write_text("no database at all, and long enough to be read as one" * 20)

@@ -52,7 +52,9 @@ def test_the_readmes_commands_run(line):
 
 @pytest.fixture
 def filled(tmp_path):
-    """What the examples speak of: two versions of a model, and of parameters."""
+    """What the examples speak of: a run, two versions of a model, and of parameters."""
+    with exia.run("momentum") as run:
+        run.log_metric("ic", 0.04)
     for n in (1, 2):
         exia.models.save("weights", {"w": [0.1 * n, 0.9]}, alias="champion")
     exia.models.export("weights@2", tmp_path / "weights-2.zip")

@@ -316,13 +316,17 @@ def test_packages_data_sets_and_parameter_versions_are_recorded(store):
     with exia.run("traced") as run:
         run.log_package(loaded)
         run.log_package("momentum", version="1.2.0", digest="sha256:ab")
-        run.log_dataset("bars/daily", "v7", rows=[0, 5_000])
+        run.log_dataset("bars/daily", "v7", rows=5_000, first=20260102, last="20261120", adjusted=True)
+        with pytest.raises(BadInput, match="rows of bars must be a whole number"):
+            run.log_dataset("bars", "v7", rows=-1)
         run.log_parameters(ParamsVersion("momentum", 3, {}, {}, "", "li"))
 
     found = store.get(run.id).facts
     assert found["packages/momentum"] == {"version": "1.2.0", "digest": "sha256:ab"}
     assert found[f"packages/{loaded.name}"]["version"] == loaded.version
-    assert found["datasets/bars/daily"] == {"version": "v7", "rows": [0, 5_000]}
+    assert found["datasets/bars/daily"] == {
+        "version": "v7", "rows": 5_000, "first": "20260102", "last": "20261120", "adjusted": True,
+    }  # fmt: skip
     assert found["parameters/momentum"] == {"version": 3}
 
 
@@ -529,6 +533,52 @@ def test_a_run_of_another_machine_is_lost_when_it_is_silent(store):
         kept.heartbeat = kept.started = "2026-01-02T03:04:05.000000+00:00"
 
         assert judged(kept).status == "lost"
+
+
+def test_the_log_lets_go_of_what_was_delivered(exia_home, monkeypatch):
+    monkeypatch.setattr(journal, "_SEGMENT_BYTES", 4_000)
+    monkeypatch.setattr(shipper, "_SAVE_EVERY", 0.0)
+    with exia.run("long") as run:
+        for n in range(50):
+            for i in range(50):
+                run.log_metric("ic", n * 50 + i)
+            run.flush()
+        left = list((exia_home / "log" / "runs").glob("*/*.seg"))
+
+    assert len(left) < 10
+    with exia_store() as store:
+        assert len(store.points(run.id, "ic")) == 2_500
+
+
+def test_an_adapter_that_raises_what_it_should_not_is_asked_again(store, quick, caplog):
+    class Odd(SqliteRuns):
+        fails = 2
+
+        def log(self, *args, **kwargs):
+            if self.fails:
+                self.fails -= 1
+                raise ZeroDivisionError("odd")
+            super().log(*args, **kwargs)
+
+    odd = Nameless(Odd(BackendURL.parse("sqlite://")))
+    with exia.run("odd", store=odd) as run:
+        run.log_metric("ic", 0.5)
+    odd.close()
+
+    assert store.get(run.id).metrics == {"ic": 0.5}
+    assert "ZeroDivisionError: odd" in caplog.text
+
+
+def test_a_run_that_was_deleted_meanwhile_does_not_keep_back_the_others(store, caplog):
+    with exia.run("deleted") as run:
+        store.delete(run.id)
+        run.log_tags({"late": "yes"})
+        with exia.run("other") as other:
+            other.log_metric("ic", 0.5)
+
+    assert store.ids(run.id) == []
+    assert store.get(other.id).metrics == {"ic": 0.5}
+    assert "is not delivered" in caplog.text
 
 
 def test_logs_of_this_process_go_when_they_are_delivered(exia_home):

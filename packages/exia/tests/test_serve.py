@@ -193,3 +193,158 @@ def test_serve_runs_until_it_is_told_to_end():
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=30)
     assert (process.returncode, rest) == (0, "")
+
+
+@pytest.fixture
+def tokens():
+    from exia.tokens import Tokens
+
+    return Tokens()
+
+
+def bearer(text):
+    return {"Authorization": f"Bearer {text}"}
+
+
+def test_once_there_is_a_token_every_caller_needs_one(server, tokens):
+    assert ask(server, "POST", "/call/score", [1])[0] == 200
+
+    made, text = tokens.create("desk")
+
+    assert ask(server, "POST", "/call/score", [1])[0] == 401
+    assert ask(server, "GET", "/metrics")[0] == 401
+    assert ask(server, "POST", "/call/score", [1], **bearer(text)) == (200, {"result": 1, "version": "Model"})
+    tokens.revoke(made.id)
+    assert ask(server, "POST", "/call/score", [1], **bearer(text))[0] == 401
+    assert ask(server, "POST", "/call/score", [1])[0] == 401, "one that was revoked does not open the server again"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "",
+        lambda text: text[:-1],
+        lambda text: text[:-9],
+        lambda text: text.replace("exia", "ptolemy"),
+        lambda text: text[:20] + ("a" if text[20] != "a" else "b") + text[21:],
+        lambda text: "exia___",
+        lambda text: "甲" * 10,
+    ],
+)
+def test_a_text_that_is_no_token_is_refused(server, tokens, change):
+    _, text = tokens.create("desk")
+
+    sent = f"Bearer {change(text)}".encode().decode("latin-1")
+
+    assert ask(server, "GET", "/stats", Authorization=sent)[0] == 401
+    assert ask(server, "GET", "/stats", Authorization=f"Basic {text}")[0] == 401
+
+
+def test_a_token_calls_what_it_may(server, tokens):
+    _, text = tokens.create("desk", ["sc*", "numbers"])
+
+    assert ask(server, "POST", "/call/score", [1], **bearer(text))[0] == 200
+    status, answer = ask(server, "POST", "/call/fails", [], **bearer(text))
+    assert (status, answer["hint"]) == (403, "it may call sc*, numbers")
+
+
+def test_a_token_ends_with_its_time_and_a_rotated_one_after_the_overlap(server, tokens):
+    old, first = tokens.create("desk", ["score"], days=1e-9)
+    assert ask(server, "GET", "/stats", **bearer(first))[0] == 401
+    old, first = tokens.create("desk", ["score"])
+
+    new, second = tokens.rotate(old.id, overlap=3600)
+    assert {ask(server, "GET", "/stats", **bearer(text))[0] for text in (first, second)} == {200}
+    tokens.rotate(new.id, overlap=0)
+
+    assert ask(server, "GET", "/stats", **bearer(second))[0] == 401
+    assert (new.name, new.methods) == ("desk", ("score",))
+
+
+def test_without_a_token_health_says_only_that_it_serves(server, tokens):
+    _, text = tokens.create("desk")
+
+    assert ask(server, "GET", "/healthz") == (200, {"status": "ok"})
+    assert ask(server, "GET", "/healthz", **bearer(text))[1]["version"] == "Model"
+
+
+def test_the_secret_of_a_token_is_not_on_disk(tokens):
+    _, text = tokens.create("desk")
+
+    kept = tokens.path.read_text()
+
+    assert text.split("_")[2] not in kept
+    assert tokens.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_tokens_file_that_cannot_be_read_lets_nobody_in(server, tokens):
+    _, text = tokens.create("desk")
+    tokens.path.write_text("[{]")
+
+    assert ask(server, "POST", "/call/score", [1], **bearer(text))[0] == 500
+    assert server.pool.stats().leases == 0
+
+
+def test_beyond_loopback_a_token_is_always_asked_for(tokens):
+    with exia.pool(Model, name="models") as pool:
+        with pytest.raises(BadInput, match="other machines"):
+            PoolServer(pool, 0, "0.0.0.0")
+        _, text = tokens.create("desk")
+        with PoolServer(pool, 0, "0.0.0.0") as server:
+            assert ask(server, "GET", "/stats")[0] == 401
+            assert ask(server, "GET", "/stats", **bearer(text))[0] == 200
+            assert ask(server, "GET", "/stats", Host="192.0.2.7:8200", **bearer(text))[0] == 200
+            assert ask(server, "GET", "/stats", Host="evil.example", **bearer(text))[0] == 403
+
+
+def test_an_address_of_another_machine_is_refused():
+    with exia.pool(Model, name="models") as pool, pytest.raises(BadInput):
+        PoolServer(pool, 0, "no-such-host.invalid")
+
+
+@pytest.mark.parametrize("words", [("", ["x"]), ("a\n", ["x"]), ("a", []), ("a", [" "])])
+def test_a_token_that_makes_no_sense_is_not_made(tokens, words):
+    with pytest.raises(BadInput):
+        tokens.create(*words)
+    with pytest.raises(BadInput):
+        tokens.create("a", days=-1)
+    assert not tokens.path.exists()
+
+
+def test_the_commands_make_list_rotate_and_end_tokens(tokens):
+    def run(*words, code=0):
+        program = "from exia.cli import main; main()"
+        done = subprocess.run([sys.executable, "-c", program, "token", *words], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    text = run("create", "desk", "--method", "score").strip()
+    made = tokens.find(text)
+    assert (made.name, made.methods) == ("desk", ("score",))
+    (row,) = json.loads(run("list", "--json"))
+    assert (row["id"], row["state"]) == (made.id, "valid")
+    assert text.split("_")[2] not in run("list", "--json")
+    second = json.loads(run("rotate", made.id, "--overlap", "0", "--json"))
+    assert tokens.find(text) is None
+    assert tokens.find(second["token"]).name == "desk"
+    run("revoke", second["id"], "--dry-run")
+    assert tokens.find(second["token"]) is not None
+    run("revoke", second["id"])
+    assert tokens.find(second["token"]) is None
+    run("revoke", "nobody", code=3)
+
+
+def test_a_failed_call_is_recorded_and_the_status_page_shows_it(server):
+    import exia.monitor
+
+    assert ask(server, "GET", "/")[0] == 404
+    with exia.monitor.start(service="served", every=1000) as monitor:
+        ask(server, "POST", "/call/fails", [])
+        monitor.sample()
+        monitor.deliver()
+        status, page = ask(server, "GET", "/")
+
+    assert status == 200
+    assert page.startswith("<!doctype html>")
+    assert "no data" in page
+    assert 'http-equiv="refresh"' in page

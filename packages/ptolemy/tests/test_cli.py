@@ -249,8 +249,9 @@ def test_config_shows_the_store_and_where_it_was_named(ptolemy: Run, monkeypatch
     }  # fmt: skip
 
 
-#: One prints a script; the other two need a server to be stopped and tokens to be named: test_serve, test_token.
-ELSEWHERE = ("completion", "serve", "token")
+#: One prints a script; the others need a server to be stopped, tokens to be named or a centre: test_serve, test_token,
+#: test_services_cli, test_web.
+ELSEWHERE = ("completion", "serve", "token", "up", "down", "restart", "status", "ps", "logs", "web")
 
 
 FACTORS = """\
@@ -260,6 +261,12 @@ columns:
   - {name: ts_code, type: str, required: true}
   - {name: trade_date, type: date, required: true}
   - {name: momentum, type: float, unit: "1"}
+"""
+
+
+FETCH = """\
+def bars(dataset, start, end, codes):
+    return [dict(ts_code="A.SH", trade_date="20240102", open=1, high=1.1, low=0.9, close=1)]
 """
 
 
@@ -285,6 +292,15 @@ def test_the_example_of_every_command_works(
     shutil.copy(MAPPING, tmp_path / "bars.toml")
     ptolemy("collect", "run", "csv:bars.csv?mapping=bars.toml", "--quiet")
     (tmp_path / "factors.yaml").write_text(FACTORS)
+    (tmp_path / "fetch.py").write_text(FETCH)
+    if path == ("collect", "resample"):
+        ptolemy("sample", "ticks", "AAPL.US", "--start-date", "20130301", "--out", "t.parquet", "--quiet")
+        ptolemy("collect", "run", "parquet:t.parquet", "--dataset", "ticks", "--quiet")
+        ptolemy("collect", "resample", "ticks", "--quiet")
+    if path == ("quality", "release"):
+        broken = "ts_code,trade_date,open,high,low,close\nA.US,20130301,1,0.5,2,1\n"
+        (tmp_path / "broken.csv").write_text(broken)
+        ptolemy("collect", "run", "csv:broken.csv", "--dataset", "daily", "--quarantine", "--quiet")
     if path == ("dataset", "remove"):
         ptolemy("dataset", "add", "factors.yaml")
     if path == ("store", "import"):

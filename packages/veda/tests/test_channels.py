@@ -116,6 +116,32 @@ def test_a_package_is_withdrawn_from_a_channel_and_stays_where_it_was_pulled(wor
     assert veda.withdraw("one", "stable", store=remote).releases == {}
 
 
+def test_a_reader_of_an_endorsed_channel_trusts_its_keeper_and_no_author(workspace, remote, tmp_path):
+    author, reader = tmp_path / "author", tmp_path / "other"
+    veda.push(another(workspace, "one"), remote, home=author)
+    veda.trust("author", str(keys.signing_key(author).public))
+    keeper = str(keys.signing_key().public)
+    for channel in ("", "stable"):
+        veda.trust("keeper", keeper, channel=channel, home=reader)
+
+    veda.promote("one", "stable", store=remote)
+    with pytest.raises(veda.Untrusted, match="whom you do not trust"):
+        veda.pull("one", remote, channel="stable", home=reader)
+    veda.promote("one", "stable", endorse=True, store=remote)
+
+    assert veda.pull("one", remote, channel="stable", home=reader).signed_by == "keeper"
+
+
+def test_nobody_endorses_what_a_stranger_signed(workspace, remote, tmp_path):
+    veda.push(another(workspace, "one"), remote, home=tmp_path / "stranger")
+
+    with pytest.raises(veda.Untrusted, match="whom you do not trust"):
+        veda.promote("one", "stable", endorse=True, store=remote)
+
+    with veda.open_store(remote) as store:
+        assert len(store.list("signatures/")) == 1
+
+
 def test_two_who_move_a_channel_at_once_both_find_their_release_in_it(workspace, remote):
     from concurrent.futures import ThreadPoolExecutor
 

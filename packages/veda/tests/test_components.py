@@ -75,7 +75,12 @@ def test_a_class_is_declared_as_an_entry_point_and_loads_by_its_name(workspace):
         veda.add(root / "src/small/more.py", entry_points=["default=small.more:Other"])
 
 
-def test_a_big_model_goes_the_whole_way_from_add_to_load_and_is_in_no_package_file(workspace, tmp_path):
+@pytest.fixture(params=["file", pytest.param("minio", marks=pytest.mark.minio)])
+def store(request, tmp_path):
+    return f"file:{tmp_path}/srv" if request.param == "file" else request.getfixturevalue("minio_url")
+
+
+def test_a_big_model_goes_the_whole_way_from_add_to_load_and_is_in_no_package_file(workspace, store, tmp_path):
     root = workspace(**{"src/small/__init__.py": READER, "models/net.onnx": NOISE, "data/few.csv": "1,2\n"})
     for path in ("models/net.onnx", "data"):
         veda.add(root / path)
@@ -89,12 +94,13 @@ def test_a_big_model_goes_the_whole_way_from_add_to_load_and_is_in_no_package_fi
     assert package.path.stat().st_size < 10_000
     assert veda.verify(package.path).manifest.size > LARGE
     veda.register(package)
-    pushed = veda.push("small", f"file:{tmp_path}/srv")
+    pushed = veda.push("small", store)
     assert pushed.bytes_sent > LARGE
-    assert DIGEST in blobs(tmp_path / "srv")
+    with veda.open_store(store) as opened:
+        assert opened.has_blob(DIGEST)
 
     other = tmp_path / "other"
-    pulled = veda.pull("small", f"file:{tmp_path}/srv", home=other)
+    pulled = veda.pull("small", store, home=other)
     small = veda.load("small", home=other)
     assert small().signal() == len(NOISE)
     assert small.package.file("data/few.csv").read_text() == "1,2\n"
@@ -378,5 +384,9 @@ def test_the_command_prints_what_was_added_and_how_to_declare_a_class(workspace,
     code, out, _ = run("veda add small/README.md --by-reference --json")
     assert code == 0
     assert json.loads(out)["references"] == ["README.md"]
+    (Path("small") / "net.onnx").write_bytes(NOISE)
+    assert "net.onnx has 8 MiB; veda add small/net.onnx keeps it out" in run("veda pack small")[2]
+    run("veda add small/net.onnx --inside")
+    assert "has 8 MiB" not in run("veda pack small")[2]
     code, out, err = run("veda add small/none.csv")
     assert (code, out, err.splitlines()[0].startswith("error: there is no file")) == (3, "", True)

@@ -19,8 +19,10 @@ def packages(tmp_path):
     return [veda.pack(path, tmp_path / f"{path.name}.vedapkg") for path in LIBRARY]
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch):
+@pytest.fixture(params=["file", pytest.param("minio", marks=pytest.mark.minio)])
+def store(request, tmp_path, monkeypatch):
+    if request.param == "minio":
+        return request.getfixturevalue("minio_url")
     monkeypatch.setenv("HOME", str(tmp_path / "user"))  # so that the store is nobody's own folder
     return f"file:{tmp_path}/srv"
 

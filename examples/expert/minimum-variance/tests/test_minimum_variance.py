@@ -74,6 +74,19 @@ def test_no_choice_of_assets_does_better_long_only():
         assert model.variance(weights, covariance) == pytest.approx(best, rel=1e-11)
 
 
+def test_a_nearly_singular_covariance_gives_weights_or_is_refused_but_never_hangs():
+    rng = np.random.default_rng(12)
+    for power in range(4, 15):
+        shared = rng.normal(size=(8, 3))
+        covariance = shared @ shared.T + 10.0**-power * np.eye(8)
+        try:
+            weights = MinimumVariance().weights(covariance)
+        except ValueError:  # it says that it cannot be inverted
+            continue
+        assert weights.min() >= 0
+        assert weights.sum() == pytest.approx(1)
+
+
 def _subset_variance(covariance, chosen):
     solution = np.linalg.solve(covariance[np.ix_(chosen, chosen)], np.ones(len(chosen)))
     return 1 / solution.sum() if solution.min() > 0 else np.inf

@@ -62,6 +62,14 @@ def run(
     ------
     BadInput
         If a name or value cannot be recorded; nothing was.
+
+    Examples
+    --------
+    >>> import exia
+    >>> with exia.run("momentum", params={"window": 20}) as run:
+    ...     run.log_metric("ic", 0.03)
+    >>> exia.get_run(run.id).status
+    'finished'
     """
     return Run(name, params=params, tags=tags, store=store, capture=capture, timeout=timeout)
 
@@ -258,9 +266,26 @@ class Run:
         version, digest = version or getattr(package, "version", ""), digest or getattr(package, "digest", "")
         self._give("facts", {f"packages/{checked_key(name, 'package')}": {"version": version, "digest": digest}})
 
-    def log_dataset(self, name: str, version: str, **more: Any) -> None:
-        """Record a data set that the run read: its version, and JSON values such as ``rows=[0, 5000]``."""
-        told = {"version": str(version), **_checked_params(more)}
+    def log_dataset(
+        self, name: str, version: str, *, rows: int | None = None, first: Any = None, last: Any = None, **more: Any
+    ) -> None:
+        """Record a data set that the run read.
+
+        Parameters
+        ----------
+        name, version
+            What was read, such as ``"bars/daily"``, and which version of it: a number, a date, a digest.
+        rows
+            How many rows.
+        first, last
+            Keys of the first and the last row that were read, both included.
+        more
+            Further JSON values.
+        """
+        if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 0):
+            raise BadInput(f"the rows of {name} must be a whole number from 0, not {rows!r}")
+        ends = {"first": None if first is None else str(first), "last": None if last is None else str(last)}
+        told = {"version": str(version), "rows": rows, **ends, **_checked_params(more)}
         self._give("facts", {f"datasets/{checked_key(name, 'data set')}": told})
 
     def log_parameters(self, snapshot: Any) -> None:

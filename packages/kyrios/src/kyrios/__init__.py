@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kyrios.history import open_history
     from kyrios.run import Run, TaskRun, get_run, runs
     from kyrios.state import Event, State
+    from kyrios.ticks import Tick, memory, tick
     from kyrios.uses import uses_dataset, uses_package
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "State",
     "Task",
     "TaskRun",
+    "Tick",
     "UnitFailed",
     "UnknownBackend",
     "branch",
@@ -66,6 +68,7 @@ __all__ = [
     "gate",
     "get_run",
     "load_flow",
+    "memory",
     "open_data",
     "open_engine",
     "open_history",
@@ -73,6 +76,7 @@ __all__ = [
     "runs",
     "select",
     "sequence",
+    "tick",
     "unit",
     "use",
     "uses_dataset",
@@ -87,13 +91,16 @@ _LATER = {
     "State": "state",
     "Task": "graph",
     "TaskRun": "run",
+    "Tick": "ticks",
     **dict.fromkeys(("branch", "flow", "gate", "parallel", "select", "sequence", "unit", "use"), "authoring"),
     "get_run": "run",
     "load_flow": "flows",
+    "memory": "ticks",
     "open_data": "data",
     "open_engine": "engine",
     "open_history": "history",
     "runs": "run",
+    "tick": "ticks",
     "uses_dataset": "uses",
     "uses_package": "uses",
 }

@@ -492,6 +492,8 @@ def flow(
     cron: str | None = None,
     tz: str | None = None,
     every: str | None = None,
+    overrun: str | None = None,
+    watchdog: str | None = None,
     defaults: Mapping[str, Any] | None = None,
     fuse: str | Mapping[str, Sequence[str]] | None = None,
 ) -> FlowBuilder:
@@ -503,8 +505,8 @@ def flow(
         Parameters with their defaults.
     inputs
         Tables that it takes where it is a unit of another flow.
-    cron, tz, every
-        When it starts by itself, as in ``flow.yaml``.
+    cron, tz, every, overrun, watchdog
+        When it starts by itself, and how its loop behaves, as in ``flow.yaml``.
     defaults
         ``retries``, ``timeout`` and the like for all of its units.
     fuse
@@ -512,7 +514,8 @@ def flow(
     """
     document: dict[str, Any] = {"kyrios": 1, "flow": name, "info": {"version": version}}
     document["info"].update({k: v for k, v in (("summary", summary), ("owner", owner), ("tags", list(tags))) if v})
-    schedule = {k: v for k, v in (("cron", cron), ("tz", tz), ("every", every)) if v is not None}
+    times = (("cron", cron), ("tz", tz), ("every", every), ("overrun", overrun), ("watchdog", watchdog))
+    schedule = {k: v for k, v in times if v is not None}
     document |= {k: v for k, v in (("schedule", schedule), ("params", dict(params or {}))) if v}
     document |= {"inputs": {k: _port(v) for k, v in inputs.items()}} if inputs else {}
     document |= {"defaults": dict(defaults)} if defaults else {}

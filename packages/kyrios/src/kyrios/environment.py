@@ -12,14 +12,32 @@ from typing import Any
 
 @cache
 def this_environment() -> dict[str, Any]:
-    """Return ``digest``, ``python``, ``platform`` and ``distributions`` (name to version) of this process."""
+    """Return ``digest``, ``python``, ``platform``, ``distributions`` (name to version) and ``cpu`` of this process.
+
+    The digest is of what was installed; ``cpu`` (the features by which libraries choose their code) is beside it.
+    """
     from importlib.metadata import distributions
 
-    found = {(d.name or "").lower().replace("_", "-"): d.version for d in distributions()}
+    found: dict[str, str] = {}
+    for one in distributions():  # of two, the one that stands first on the path is imported
+        found.setdefault((one.name or "").lower().replace("_", "-"), one.version)
     facts = {
         "python": platform.python_version(),
         "platform": f"{sys.platform}-{platform.machine()}",
         "distributions": {name: found[name] for name in sorted(found) if name},
     }
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
-    return {"digest": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}", **facts}
+    return {"digest": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}", **facts, "cpu": cpu_features()}
+
+
+def cpu_features() -> list[str]:
+    """Return the vector instructions that the processor has, sorted; none where the system does not say."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            line = next((line for line in file if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        return []
+    return sorted(word for word in line.partition(":")[2].split() if word.startswith(_VECTOR))
+
+
+_VECTOR = ("sse", "ssse", "avx", "fma", "f16c", "amx", "asimd", "sve")

@@ -114,14 +114,14 @@ class Execution:
                     print(f"--- {utc_now()} {task.name} taken from the cache", file=out)
                     return kept
                 inputs = {port: self.read(source) for port, source in self._sources(task).items()}
-                tables = call(task, function, inputs, params, self.head.params, self.read, _checked)
+                tables = call(task, function, inputs, params, self.head.params, self.read, checked_tables)
             except (Exception, SystemExit) as exc:
                 traceback.print_exception(exc, file=out)
                 reason = blame(exc, self.folder)
                 raise UnitFailed(task.name, reason, run_id=self.head.run_id, log=str(log)) from exc
             outputs = []
             if not abandoned.is_set():
-                outputs = [self._write(task.name, port, table) for port, table in sorted(tables.items())]
+                outputs = [self.write(task.name, port, table) for port, table in sorted(tables.items())]
             seconds = round(perf_counter() - began, 6)
             print(f"--- {utc_now()} {task.name} succeeded in {seconds:.3f} s", file=out)
         known = {"code": code, "outputs": outputs, "packages": used.packages, "datasets": used.datasets}
@@ -188,7 +188,8 @@ class Execution:
 
         return from_bytes(self.data.get(f"{self.head.run_id}/outputs/{source}.arrow"))
 
-    def _write(self, task: str, port: str, table: pa.Table) -> dict[str, Any]:
+    def write(self, task: str, port: str, table: pa.Table) -> dict[str, Any]:
+        """Keep the table that ``task.port`` has given; return what to record of it."""
         from kyrios.tables import to_bytes
 
         data = to_bytes(table)
@@ -274,7 +275,7 @@ def in_time(execution: Execution, task: Task) -> Mapping[str, Any]:
     return found[0]
 
 
-def _checked(task: Task, result: Any) -> dict[str, pa.Table]:
+def checked_tables(task: Task, result: Any) -> dict[str, pa.Table]:
     """Hold what a unit returned to its interface."""
     import pyarrow as pa
 

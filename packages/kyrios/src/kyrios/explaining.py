@@ -109,6 +109,8 @@ MEANINGS = {
     "engine": "Which database runs the query.",
     "env": "Variables of the shell, besides the parameters.",
     "every": "How often a service loop ticks.",
+    "overrun": "What becomes of ticks that a loop misses: left out, run one after another, or run as one.",
+    "watchdog": "How long a tick may take before the loop counts as hung and ends.",
     "fallback": "Units that run in its place where it fails.",
     "flow": "Its name.",
     "fuse": "How units are put together in one task.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from kyrios.state import SUCCESSFUL, State, utc_now
 
 if TYPE_CHECKING:
     from kyrios.execution import Execution, OnEvent
+    from kyrios.looping import Loop, Report
     from kyrios.render import RenderedFile
 
 
@@ -151,6 +152,85 @@ class Flow:
             log = first.log or str(execution.log_path(first.name))
             raise UnitFailed(first.name, first.error or "", run_id=run.run_id, log=log)
         return run
+
+    def loop(
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        ticks: int | None = None,
+        realtime: bool = False,
+        data: str | Data | None = None,
+        history: str | History | None = None,
+        run_id: str | None = None,
+        on_change: Callable[[str], None] = lambda said: None,
+        on_hang: Callable[[float], None] = lambda seconds: None,
+        on_start: Callable[[Loop], None] = lambda loop: None,
+    ) -> tuple[Run, Report]:
+        """Run a flow with ``schedule: {every: ...}`` as a service loop in this process, and wait for its end.
+
+        All units run at every tick, in this thread, and hand their tables on in memory. Changed files of the flow and
+        parameters that `kyrios tune` gives are taken between two ticks; what cannot be used is refused, and the loop
+        goes on. One run is recorded, with the tables of its last tick.
+
+        Parameters
+        ----------
+        params
+            Values in the place of the flow's defaults.
+        ticks
+            How many to run; None is until `Loop.stop`.
+        realtime
+            Whether this thread goes before all others of this machine (``SCHED_FIFO``): on one that is busy, a loop
+            waits for its turn longer than a tick.
+        on_change
+            Called with a line whenever something has changed and was taken or refused.
+        on_hang
+            Called by another thread when a tick takes longer than ``schedule.watchdog``, with its seconds.
+        on_start
+            Called with the loop before its first tick.
+
+        Returns
+        -------
+        run, report
+            The recorded run, and how the loop kept its rate.
+
+        Raises
+        ------
+        BadInput
+            If the flow is no service loop, or a parameter or a unit cannot be used.
+        NotAllowed
+            If `realtime` is not allowed to this user.
+        UnitFailed
+            If a unit failed in the last tick; failures before it are counted.
+        """
+        from kyrios.execution import Execution, sole_owner
+        from kyrios.looping import Loop, Plan, first_in_line
+        from kyrios.sources import Unchanged
+        from kyrios.unitlog import capturing
+        from kyrios.watching import stamps, tuned, watched
+
+        given = dict(params or {})
+        # A change that comes before this look, but after the files were read, must not be missed.
+        seen = stamps(self) if Unchanged()(str(self.folder), self.sources) else ()
+        plan = Plan.of(self, {**given, **tuned(self.name)})
+        identity = checked_run_id(run_id or uuid7())
+        with opened(data, history) as (tables, record), sole_owner(f"loop-{self.name}"), capturing():
+            head = record.begin(self._head(identity, "loop", plan.values, tables))
+            execution = Execution(self.graph, self.folder, head, tables, record)
+            loop = Loop(plan, execution, ticks, on_change)
+            execution.move_run([State.QUEUED, State.RUNNING])
+            on_start(loop)
+            try:
+                with first_in_line(realtime), watched(loop, given, seen, on_hang):
+                    report = loop.run()
+            except BaseException as exc:
+                execution.cancel_the_rest(type(exc).__name__)
+                raise
+            loop.record()
+            run = execution.so_far()
+        failed = next((task for task in run.tasks if self.has_failed(task)), None)
+        if failed:
+            raise UnitFailed(failed.name, failed.error or "", run_id=identity, log=str(execution.log_path("loop")))
+        return run, report
 
     def plan(
         self,
@@ -292,6 +372,15 @@ def load_flow(path: str | os.PathLike[str]) -> Flow:
         If there is no flow.
     FlowInvalid
         With every mistake in its files.
+
+    Examples
+    --------
+    >>> import kyrios
+    >>> run = kyrios.load_flow("examples/flows/hello").run({"name": "world"})
+    >>> run.state.value
+    'succeeded'
+    >>> [file.name for file in kyrios.load_flow("examples/flows/hello").render("airflow", "dags")]
+    ['hello.py']
     """
     from kyrios.load import read_with_sources
 

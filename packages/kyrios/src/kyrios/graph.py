@@ -127,10 +127,16 @@ class Graph:
     ----------
     every
         Seconds between two ticks of a flow that runs as a service loop.
+    overrun
+        What becomes of ticks that it misses: ``skip``, ``queue`` or ``merge``.
+    watchdog
+        Seconds that a tick may take before the loop counts as hung.
     inputs, results
         The tables that it takes and gives as a unit of another flow: columns by name, and ``task.port`` by name.
     fused
         The tasks that run in one process where starting one takes long: the names of each group's tasks by its own.
+    tolerance
+        By how much, relative to its value, a number of ``task.port`` may differ when the run is repeated.
     """
 
     flow: str
@@ -143,9 +149,12 @@ class Graph:
     cron: str | None = None
     tz: str = "UTC"
     every: float | None = None
+    overrun: str = "skip"
+    watchdog: float | None = None
     inputs: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
     results: Mapping[str, str] = field(default_factory=dict)
     fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tolerance: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def canonical(self) -> str:
@@ -338,5 +347,7 @@ _OF_GRAPH, _OF_TASK = _fields(Graph), _fields(Task)
 def _as_dict(graph: Graph) -> dict[str, Any]:
     """Return what `dataclasses.asdict` would, which copies everything and takes ten times as long."""
     found = {name: graph.__dict__[name] for name in _OF_GRAPH}
+    if not graph.tolerance:  # flows without it keep the digest that they had before there was one
+        del found["tolerance"]
     found["tasks"] = [{name: task.__dict__[name] for name in _OF_TASK} for task in graph.tasks]
     return found

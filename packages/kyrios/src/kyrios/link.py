@@ -54,6 +54,8 @@ class _Linker:
             if source.startswith("inputs."):
                 self.problem(("outputs", word), f"{word!r} must be what a unit gives, not what the flow takes")
             self._judge_source(("outputs", word), source)
+        for source in flow.tolerance:
+            self._judge_source(("tolerance", source), source)
         if self.document.problems or not self.complete:
             return None
         expansion = Expansion(flow, self.pieces, self.conditions)
@@ -73,11 +75,14 @@ class _Linker:
             cron=flow.schedule.cron if flow.schedule else None,
             tz=flow.schedule.tz if flow.schedule else "UTC",
             every=flow.schedule.every if flow.schedule else None,
+            overrun=flow.schedule.overrun if flow.schedule else "skip",
+            watchdog=flow.schedule.watchdog if flow.schedule else None,
             params=dict(flow.params),
             tasks=tasks,
             inputs={word: port.columns for word, port in flow.inputs.items()},
             results={word: expansion.source(source) for word, source in flow.outputs.items()},
             fused=fused,
+            tolerance={expansion.source(source): limit for source, limit in flow.tolerance.items()},
         )
 
     def _fused(self, tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:

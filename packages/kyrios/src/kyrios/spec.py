@@ -91,11 +91,17 @@ class Schedule(_Closed):
     cron: Annotated[Text, AfterValidator(_cron)] | None = None
     tz: Annotated[Text, AfterValidator(_zone)] = "UTC"
     every: Duration | None = None
+    overrun: Literal["skip", "queue", "merge"] = "skip"
+    watchdog: Duration | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.cron is None) == (self.every is None):
             raise ValueError("must hold either cron or every")
+        if self.every is None and self.model_fields_set & {"overrun", "watchdog"}:
+            raise ValueError("must hold every where it holds overrun or watchdog")
+        if self.every is not None and self.every < 0.001:
+            raise ValueError("must tick at most every 1ms")
         return self
 
 
@@ -183,6 +189,7 @@ class FlowSpec(_Closed):
     params: dict[Name, Any] = Field(default_factory=dict)
     inputs: dict[Name, Port] = Field(default_factory=dict)
     outputs: dict[Name, Source] = Field(default_factory=dict)
+    tolerance: dict[Source, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
     defaults: Tries = Tries()
     units: Annotated[dict[Name, Use], Field(min_length=1)]
     fuse: Fuse = "none"

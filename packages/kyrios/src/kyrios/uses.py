@@ -45,7 +45,13 @@ def uses_package(*, ref: str, name: str, version: str, digest: str) -> None:
 
 
 def uses_dataset(
-    *, name: str, version: str, rows: int | None = None, first: str | None = None, last: str | None = None
+    *,
+    name: str,
+    version: str,
+    rows: int | None = None,
+    first: str | None = None,
+    last: str | None = None,
+    digest: str | None = None,
 ) -> None:
     """Say, inside a running unit, that it reads a data set.
 
@@ -57,6 +63,8 @@ def uses_dataset(
         How many rows were read.
     first, last
         The first and the last row's key, such as the trade dates, both included.
+    digest
+        Of the content of this version, where the store has one.
 
     Raises
     ------
@@ -66,8 +74,11 @@ def uses_dataset(
     _texts("uses_dataset", {"name": name, "version": version})
     if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 0):
         raise BadInput(f"uses_dataset: rows must be a whole number, not {rows!r}")
-    _texts("uses_dataset", {k: v for k, v in (("first", first), ("last", last)) if v is not None})
-    found = {"name": name, "version": version, "rows": rows, "first": first, "last": last}
+    told = {k: v for k, v in (("first", first), ("last", last), ("digest", digest)) if v is not None}
+    _texts("uses_dataset", told)
+    found: dict[str, Any] = {"name": name, "version": version, "rows": rows, "first": first, "last": last}
+    if digest is not None:
+        found["digest"] = digest
     _here("uses_dataset").datasets.append(found)
 
 

@@ -28,7 +28,8 @@ from ptolemy.errors import (
 if TYPE_CHECKING:
     from ptolemy.client import Api, api, pro_api, pro_bar, set_token, versions
     from ptolemy.client_async import AsyncApi, async_api
-    from ptolemy.collection import Collected, collect
+    from ptolemy.collection import Collected, backfill, collect
+    from ptolemy.pushing import push
     from ptolemy.series import Version, open_series
 
 __all__ = [
@@ -50,10 +51,12 @@ __all__ = [
     "Version",
     "api",
     "async_api",
+    "backfill",
     "collect",
     "open_series",
     "pro_api",
     "pro_bar",
+    "push",
     "set_token",
     "versions",
 ]
@@ -66,10 +69,12 @@ _HOMES = {
     "Version": "series",
     "api": "client",
     "async_api": "client_async",
+    "backfill": "collection",
     "collect": "collection",
     "open_series": "series",
     "pro_api": "client",
     "pro_bar": "client",
+    "push": "pushing",
     "set_token": "client",
     "versions": "client",
 }

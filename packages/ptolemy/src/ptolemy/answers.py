@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,28 @@ class Answer:
 
     Parameters
     ----------
-    table
+    kept
         The rows of this page, in the catalogue's types; what is missing is null.
     total
         Rows that were asked for, of all pages together.
+    backwards
+        Whether `kept` is oldest first: who writes text turns it around at no cost.
     """
 
-    table: pa.Table
+    kept: pa.Table
     total: int
+    backwards: bool = False
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The rows, newest first."""
+        if not self.backwards or not self.kept.num_rows:
+            return self.kept
+        order: Any = pa.array(np.arange(self.kept.num_rows - 1, -1, -1))
+        batches = self.kept.to_batches()
+        if len(batches) > 1:
+            return self.kept.take(order)
+        return pa.Table.from_batches([batches[0].take(order)])  # a tenth less than by the table
 
 
 def answer(series: Series, name: str, fields: Fields = None, parameters: Mapping[str, Any] | None = None) -> Answer:
@@ -55,6 +70,9 @@ def answer(series: Series, name: str, fields: Fields = None, parameters: Mapping
         table = table.filter(_among(table[column], values, passes)) if column in table.column_names else table
     total = table.num_rows
     stop = total if request.limit is None else min(total, request.offset + request.limit)
+    if _is_one(known, request):
+        begin = min(request.offset, stop)
+        return Answer(_shaped(table.slice(total - stop, stop - begin), plan.schema), total, backwards=True)
     return Answer(_shaped(_page(table, known, request, stop), plan.schema), total)
 
 
@@ -121,6 +139,13 @@ def _plan(known: Interface, fields: str | tuple[str, ...] | None) -> _Plan:
     return plan
 
 
+def _is_one(known: Interface, request: Request) -> bool:
+    """Tell whether the rows are one security's, whose days ascend."""
+    if request.codes is None or len(request.codes) != 1 or len(known.key) != 2 or known.time is None:
+        return False
+    return request.start is None or request.start != request.end
+
+
 def _page(table: pa.Table, known: Interface, request: Request, stop: int) -> pa.Table:
     """Return the rows from the offset to `stop`, counted from the newest; `table` ascends by its key."""
     begin = min(request.offset, stop)
@@ -129,8 +154,6 @@ def _page(table: pa.Table, known: Interface, request: Request, stop: int) -> pa.
         return table.slice(begin, stop - begin)
     if request.start is not None and request.start == request.end and time.type == "date":
         return table.slice(begin, stop - begin)
-    if request.codes is not None and len(request.codes) == 1 and len(known.key) == 2:
-        return table.take(np.arange(table.num_rows - 1 - begin, table.num_rows - 1 - stop, -1))
     if not table.num_rows:
         return table
     # The other columns of the key ascend already, so that one stable sort of small ranks is enough:

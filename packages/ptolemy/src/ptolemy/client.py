@@ -391,6 +391,12 @@ def api(token: str = "", url: str | None = None, *, series: str | None = None, t
         URL of the series store, such as ``arrow:///srv/series``; then no service is asked.
     timeout
         Seconds to wait for an answer of the service.
+
+    Examples
+    --------
+    >>> import ptolemy as pt
+    >>> pt.api(url="http://127.0.0.1:8100")
+    ptolemy.api(url='http://127.0.0.1:8100')
     """
     if series is None and url is None:
         url = load_config(SETTINGS).text("server") or None

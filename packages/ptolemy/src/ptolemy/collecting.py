@@ -19,7 +19,7 @@ import pyarrow.compute
 from ptolemy._house.progress import Progress, no_progress
 from ptolemy.calendars import finished, last_of, sessions
 from ptolemy.catalogue import Asking, Interface
-from ptolemy.errors import BackendUnavailable, BadInput, PtolemyError, RateLimited
+from ptolemy.errors import BackendUnavailable, BadInput, NothingCollected, PtolemyError, RateLimited
 from ptolemy.journal import DONE, FAILED, Journal
 from ptolemy.screening import context_start, screen
 from ptolemy.series import Series
@@ -77,12 +77,20 @@ def keep(series: Series, journal: Journal, interface: Interface, batches: Sequen
     for row in wrong:
         outcome.kinds[known[row].kind] = outcome.kinds.get(known[row].kind, 0) + 1
     if good.num_rows:
-        old = series.versions(interface.name)[-1].id if interface.name in series.datasets() else 0
+        before = newest_id(series, interface.name)
         version = series.upsert(interface.name, good, key=interface.key)
-        outcome.written = version.written if version.id > old else 0
+        outcome.written = version.written if version.id > before else 0
         ends = pc.min_max(good[interface.key[-1]]).as_py()
         outcome.first, outcome.last = ends["min"], ends["max"]
     return outcome
+
+
+def newest_id(series: Series, dataset: str) -> int:
+    """Return the id of the newest version, 0 if there is none."""
+    try:
+        return series.stats(dataset).version
+    except NothingCollected:
+        return 0
 
 
 def ask(

@@ -13,11 +13,11 @@ import pyarrow.compute
 from ptolemy._house.backends import BackendURL
 from ptolemy._house.progress import Progress, no_progress
 from ptolemy.catalogue import Asking, Interface, interface
-from ptolemy.collecting import Outcome, ask, keep, questions
+from ptolemy.collecting import Outcome, ask, keep, newest_id, questions
 from ptolemy.errors import BadInput
 from ptolemy.journal import FAILED, WAITING, Journal
 from ptolemy.quality import check, check_keys
-from ptolemy.request import Codes, Day, read_codes, read_day
+from ptolemy.request import Codes, Day, read_codes, read_day, read_request
 from ptolemy.series import Series, Version, open_series
 from ptolemy.sources import Batch, Source, Wanted, open_source
 
@@ -195,6 +195,45 @@ def backfill(
         return done
 
 
+def resampled(
+    name: str, series: str | None = None, *, start: Day = None, end: Day = None, codes: Codes = None
+) -> Collected:
+    """Make bars of what is kept: ``stk_mins`` of ``ticks``, ``daily`` of ``stk_mins``.
+
+    A daily bar that is kept already stays as it is: it knows more than its minutes do.
+
+    Raises
+    ------
+    NothingCollected
+        If nothing of `name` is kept.
+    """
+    from ptolemy.resample import days_of_minutes, minutes_of_ticks
+
+    known = interface("stk_mins" if name == "ticks" else "daily")
+    asked = read_request(interface(name), {"ts_code": codes, "start_date": start, "end_date": end})
+    with open_series(series) as store:
+        table = store.read(name, codes=asked.codes, start=asked.start, end=asked.end)
+        if name == "ticks":
+            made = minutes_of_ticks(table)
+        else:
+            made = days_of_minutes(table.filter(pc.equal(table["freq"], "1min")))
+            made = made.filter(pc.invert(_kept(store, known, made)))
+        if not made.num_rows:
+            return Collected(known.name, 0, 0, newest_id(store, known.name), "", "", "")
+        before = newest_id(store, known.name)
+        version = store.upsert(known.name, made, key=known.key)
+        return _collected(made, known.key[-1], version, version.written if version.id > before else 0)
+
+
+def _kept(store: Series, known: Interface, table: pa.Table) -> Any:
+    """Tell of each row whether one of its key is kept."""
+    if known.name not in store.datasets() or not table.num_rows:
+        return pa.array([False] * table.num_rows)
+    kept = store.read(known.name, columns=list(known.key))
+    keys = [pc.binary_join_element_wise(*(part[name] for name in known.key), " ") for part in (table, kept)]
+    return pc.is_in(keys[0], keys[1].combine_chunks())
+
+
 def _steps(known: Interface, asking: Asking, store: Series, gap: Wanted) -> list[Wanted]:
     """Return the questions that fill a gap, as this source is asked."""
     return questions(known, asking, store, start=gap.start, end=gap.end, codes=gap.codes)
@@ -205,7 +244,7 @@ def _keep_whole(store: Series, known: Interface, batches: list[Batch], quarantin
         with Journal() as journal:
             return _told(store, known.name, keep(store, journal, known, batches, shown))
     table = pa.concat_tables(batch.table for batch in batches)
-    old = store.versions(known.name)[-1].id if known.name in store.datasets() else 0
+    old = newest_id(store, known.name)
     version = store.upsert(known.name, table, key=known.key)
     return _collected(table, known.key[-1], version, version.written if version.id > old else 0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,7 @@ from ptolemy.errors import BadData
 from ptolemy.sources.port import Batch
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
+_MOMENT = r"^\d{4}-\d\d-\d\d ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?$"
 COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 
 
@@ -32,10 +31,10 @@ def check(interface: Interface, batch: Batch) -> None:
         if column.required:
             _refuse(batch, column.name, pc.is_null(values), "there is no value")
         if column.type == "date":
-            wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not is_day(text)]
+            wrong = wrong_days(values)
             _refuse(batch, column.name, pc.is_in(values, pa.array(wrong, pa.string())), "is not a date, YYYYMMDD")
         if column.type == "time":
-            wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not is_moment(text)]
+            wrong = wrong_moments(values)
             _refuse(batch, column.name, pc.is_in(values, pa.array(wrong, pa.string())),
                     "is not a moment, YYYY-MM-DD HH:MM:SS")  # fmt: skip
         if column.type == "float":
@@ -91,15 +90,20 @@ def _find(batches: Sequence[Batch], row: int) -> tuple[Batch, int]:
     raise IndexError(row)
 
 
-def is_moment(text: str) -> bool:
-    """Tell whether `text` is ``YYYY-MM-DD HH:MM:SS``, with up to six digits behind a point or none."""
-    if not _MOMENT.fullmatch(text):
-        return False
-    try:
-        datetime.strptime(text[:19], "%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        return False
-    return True
+def wrong_days(values: Any) -> list[str]:
+    """Return the texts among `values` that are no day, ``YYYYMMDD``."""
+    return [text for text in pc.unique(values).to_pylist() if text is not None and not is_day(text)]
+
+
+def wrong_moments(values: Any) -> list[str]:
+    """Return the texts that are not ``YYYY-MM-DD HH:MM:SS``, with up to six digits behind a point or none."""
+    # A million moments are all different, but their days are few.
+    fits = pc.match_substring_regex(values, _MOMENT)
+    days = pc.replace_substring(pc.utf8_slice_codeunits(values.filter(fits.fill_null(False)), 0, 10), "-", "")
+    off = [f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in wrong_days(days)]
+    on = pc.is_in(pc.utf8_slice_codeunits(values, 0, 10), pa.array(off, pa.string()))
+    broken = values.filter(pc.or_(pc.invert(fits), on).fill_null(False))
+    return [text for text in pc.unique(broken).to_pylist() if text is not None]
 
 
 def is_day(text: str) -> bool:

@@ -101,10 +101,18 @@ def _values(name: str, value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(word).strip() for word in words))
 
 
+@lru_cache(4096)  # the same few codes are asked for again and again
+def _plain_code(value: str) -> tuple[str, ...]:
+    code = value.strip().upper()
+    return (code,) if value.isprintable() and "," not in code and code else ()
+
+
 def read_codes(value: Codes, name: str = "ts_code") -> tuple[str, ...] | None:
     """Return the codes of a comma list or a sequence, in upper case as Tushare does; None if there is none."""
     if value is None or (isinstance(value, str) and not value):
         return None
+    if isinstance(value, str) and (plain := _plain_code(value)):
+        return plain
     # Anything that gives texts will do, a column of a DataFrame too; a mapping's keys were not meant.
     usable = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes)
     words: list[Any] = value.split(",") if isinstance(value, str) else list(value) if usable else [None]

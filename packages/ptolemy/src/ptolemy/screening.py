@@ -30,7 +30,7 @@ import pyarrow.compute
 
 from ptolemy.calendars import calendar_of, sessions
 from ptolemy.catalogue import Interface
-from ptolemy.quality import COMPARE, is_day, is_moment
+from ptolemy.quality import COMPARE, wrong_days, wrong_moments
 from ptolemy.series.merge import ranked
 from ptolemy.sources.port import Fault
 
@@ -66,8 +66,7 @@ def screen(interface: Interface, table: pa.Table, before: pa.Table | None = None
         if column.required:
             add(_mask(pc.is_null(values)), "missing", f"there is no {column.name}")
         if column.type in ("date", "time"):
-            right = is_day if column.type == "date" else is_moment
-            wrong = [text for text in pc.unique(values).to_pylist() if text is not None and not right(text)]
+            wrong = wrong_days(values) if column.type == "date" else wrong_moments(values)
             add(_mask(pc.is_in(values, pa.array(wrong, pa.string()))), "date",
                 lambda r, v=values, c=column: f"{c.name} {v[r].as_py()!r} is no {c.type}")  # fmt: skip
         if column.type == "float":
@@ -255,9 +254,9 @@ class _Bars:
         if not self.new.all():
             for group in np.unique(self.group[self.new]):
                 here = self.group == group
-                old, news = values[here & ~self.new], values[here & self.new]
+                old, news = (part[~np.isnan(part)] for part in (values[here & ~self.new], values[here & self.new]))
                 if len(old) >= 3 and len(news) >= 3:
-                    times = np.nanmedian(news) / np.nanmedian(old)
+                    times = np.median(news) / np.median(old)
                     off[here & self.new] = times > 2 * MANY or times < 0.5 / MANY
         return off
 

@@ -297,3 +297,38 @@ def test_head_has_the_headers_alone(call: Any):
     reply = call("HEAD", "/v1/daily?limit=3")
 
     assert (reply.status, reply.body, reply.headers["x-rows"]) == (200, b"", "3")
+
+
+ROWS = b"ts_code,trade_time,price,vol,amount\nA.SH,2024-01-02 09:30:01,10,100,1000\n"
+
+
+def test_rows_are_taken_only_where_the_service_and_the_token_allow_it(call, tokens, tmp_path):
+    from ptolemy.journal import Journal
+    from ptolemy.pushing import Intake
+
+    def put(body: bytes = ROWS, kind: str = "text/csv", token: str = "", name: str = "ticks"):
+        words = {"content-type": kind, **({"authorization": f"Bearer {token}"} if token else {})}
+        return call("PUT", f"/v1/{name}", body, **words)
+
+    assert put().status == 403
+    assert put().json["hint"] == "ptolemy serve --push"
+    with pt.open_series(f"arrow://{tmp_path}/pushed") as series, Journal(tmp_path / "j.db") as journal:
+        call.service.intake = Intake(series, journal, max_body=1000)
+
+        assert put().json == {"rows": 1, "written": 1, "quarantined": 0}  # open, as nobody has a token yet
+        _, reads = tokens.create("reader", ["*"], 0, None)
+        _, pushes = tokens.create("feed", ["push:ticks"], 1, None)
+        assert put().status == 401
+        assert put(token=reads).json["error"] == "NoPermission"
+        assert put(token=pushes).status == 200
+        assert put(token=pushes).status == 429
+        _, more = tokens.create("feed", ["push:*"], 0, None)
+        assert call.get("/v1/daily?limit=1", token=more).status == 403
+        assert put(b"x" * 2000, token=more).status == 413
+        assert put(token=more, kind="text/html").json["message"].startswith("rows cannot be sent as")
+        assert put(b'{"fields": ["ts_code"]}', "application/json", more).status == 400
+        assert put(b'[{"ts_kode": "A"}]', "application/json", more).json["hint"] == "did you mean 'ts_code'?"
+        assert put(b"not arrow", "application/vnd.apache.arrow.stream", more).status == 400
+        assert put(token=more, name="nothing").status == 405
+        assert put(token=more, name="trade_cal").status == 400
+        assert series.read("ticks").num_rows == 1

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ptolemy.errors import NotReady
 from ptolemy.services import Component, Fresh, Ready
 from ptolemy.services.logs import Log
 from ptolemy.services.process import ProcessServices
@@ -305,3 +306,53 @@ def test_a_part_of_a_log_never_cuts_a_character_in_two(tmp_path: Path):
         text, offset = text + part.text, part.offset
 
     assert text == "绩元" * 100
+
+
+def test_a_restart_of_what_depends_on_something_that_is_down_is_said(services: ProcessServices, tmp_path: Path):
+    one, two = (shell(n, tmp_path, "exec sleep 1000", depends_on=d) for n, d in (("one", ()), ("two", ("one",))))
+    services.configure([one, two])
+
+    with pytest.raises(NotReady, match="two waits for one"):
+        services.restart(["two"])
+
+
+def test_whoever_waits_and_leaves_lets_the_next_one_in(services: ProcessServices, tmp_path: Path):
+    (tmp_path / "jiyuan.toml").write_text(
+        "[services.one]\ncommand = 'sleep 1000'\nready = { log = 'never', timeout = 1000 }\n"
+    )
+    command = [str(Path(sys.executable).with_name("ptolemy")), "up", "--services", f"process://{services.folder}"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as waiting:
+        until(lambda: [s.state for s in services.states()] == ["starting"])
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(30) == 130
+
+    states = services.down()
+
+    assert [s.state for s in states] in (["stopped"], [])
+
+
+def test_a_daemon_of_a_program_is_not_taken_for_the_program(services: ProcessServices, tmp_path: Path):
+    script = "setsid sleep 1000 & echo $! > daemon; exec sleep 2000"
+    services.configure([shell("one", tmp_path, script)])
+    before = services.up()[0].pid
+    kill_keeper(services)
+    (services.folder / "keeper.json").unlink()
+
+    assert services.up()[0].pid == before
+    os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
+
+
+def test_a_keeper_started_by_a_component_is_no_part_of_it(services: ProcessServices, tmp_path: Path):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "jiyuan.toml").write_text("[services.deep]\ncommand = 'sleep 1000'\n")
+    ptolemy = Path(sys.executable).with_name("ptolemy")
+    script = f"cd {inner} && {ptolemy} up --services process://{inner}/kept && echo done; exec sleep 1000"
+    services.configure([shell("one", tmp_path, script, ready=Ready(log="done"))])
+    services.up()
+
+    services.down()
+
+    within = ProcessServices(inner / "kept")
+    assert [s.state for s in within.states()] == ["running"]
+    within.down()

@@ -12,7 +12,7 @@ from ptolemy.testing import ServicesContract
 from ptolemy.testing.services import nobody_left
 
 
-@pytest.fixture(params=["process"])
+@pytest.fixture(params=["process", pytest.param("supervisor", marks=pytest.mark.supervisor)])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Services]]:
     folder = tmp_path / "kept"
     with nobody_left(tmp_path):

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
+
+from ptolemy.cli import root
 from ptolemy.testing.services import until
 
 TWO = """
@@ -163,3 +166,23 @@ def test_a_url_names_another_folder(ptolemy: Any, centre: Callable[[str], Path],
     assert (tmp_path / "elsewhere" / "logs" / "api.log").exists()
     assert states(ptolemy) == {"api": "stopped", "worker": "stopped"}
     assert ptolemy("down", "--services", f"process://{tmp_path}/elsewhere").code == 0
+
+
+def test_the_example_of_each_command_works(ptolemy: Any, centre: Callable[[str], Path]):
+    centre("""
+[services.api]
+command = "sh -c 'echo an error of the api; exec sleep 1000'"
+ready = { log = "error" }
+
+[services.worker]
+command = "sleep 1000"
+group = "collectors"
+""")
+    for name in ("up", "status", "ps", "logs", "restart", "down"):
+        command = root.get_command(click.Context(root), name)
+        assert command is not None
+        words = str(command.epilog).removeprefix("Example: ptolemy ").split()
+
+        code, out, _ = ptolemy(*words)
+
+        assert (words[0], code, bool(out)) == (name, 0, True)

@@ -18,7 +18,16 @@ from typing import Any
 from veda._house.files import write_durably
 from veda.claims import Claim, put_event
 from veda.errors import BadInput, Conflict, NotFound, Untrusted
-from veda.keys import check_release, check_signature, must_be_signed, owner, signing_key, trust, trusted
+from veda.keys import (
+    check_release,
+    check_signature,
+    must_be_signed,
+    owner,
+    sign_release,
+    signing_key,
+    trust,
+    trusted,
+)
 from veda.manifest import canonical_json
 from veda.names import Ref, normalise_tag
 from veda.registry.port import Event, now
@@ -71,6 +80,7 @@ def promote(
     to: str,
     *,
     from_: str | None = None,
+    endorse: bool = False,
     store: str | None = None,
     expires: float = EXPIRES,
     home: Path | str | None = None,
@@ -84,6 +94,8 @@ def promote(
         at all means every release of that channel.
     from_
         Take the releases that this channel names.
+    endorse
+        Sign each release too, beside its author: then who trusts your key needs no author's.
     expires
         Days after which clients refuse the channel unless it is moved or renewed.
 
@@ -104,6 +116,9 @@ def promote(
         moved: dict[str, Pointed] = {}
         for ref in wanted or [Ref(name) for name in there or {}]:
             moved[ref.name] = _candidate(ref, there, from_, opened, home)
+        if endorse and (key := signing_key(home)) is not None:
+            for pointed in moved.values():  # before the channel names them: a reader finds both
+                sign_release(opened, pointed.manifest, key)
         channel = _move(to, moved, opened, shown, expires, home)
         for name, pointed in moved.items():
             data = {"digest": pointed.digest, "sequence": channel.sequence}

@@ -84,6 +84,13 @@ def pull(
         If the version is registered here with other content; nothing is fetched.
     ArchiveRefused, Damaged
         If what the store sent is not what it claimed; nothing is installed.
+
+    Examples
+    --------
+    >>> import veda
+    >>> pushed = veda.push(veda.pack("examples/momentum", "momentum.vedapkg"))
+    >>> veda.pull("momentum@~=1.2").digest == pushed.digest
+    True
     """
     wanted = Ref.parse(ref)
     if offline:

@@ -101,6 +101,12 @@ def pack(
     BadInput
         If ``veda.toml`` breaks a rule, an entry point does not exist, or a file cannot be packed;
         nothing is written.
+
+    Examples
+    --------
+    >>> import veda
+    >>> veda.pack("examples/momentum", "momentum.vedapkg").manifest.version
+    '1.2.0'
     """
     workspace = Path(folder)
     project = read_project(workspace)

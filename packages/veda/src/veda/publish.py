@@ -100,6 +100,12 @@ def push(
         If the store has this version with other content; nothing of it changed.
     NotFound
         If the reference, or the file that it was registered from, does not exist.
+
+    Examples
+    --------
+    >>> import veda
+    >>> veda.push(veda.pack("examples/momentum", "momentum.vedapkg")).version
+    '1.2.0'
     """
     source = _source(package, registry, home)
     manifest = source.manifest

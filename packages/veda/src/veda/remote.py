@@ -134,7 +134,12 @@ def record(event: Event, *, store: str | None = None, home: Path | str | None = 
 def find_in_store(ref: Ref, store: Store) -> str:
     """Return the version that `ref` means among those of a store; raise `NotFound` if there is none."""
     known = versions(store, ref.name)
-    version = choose(ref, known)
+    version: str | None
+    if ref.digest:
+        digests = ((v, Claim.parse(store.get_claim(ref.name, v)).digest) for v in known)
+        version = next((v for v, digest in digests if digest.startswith(ref.digest)), None)
+    else:
+        version = choose(ref, known)
     if version is None:
         raise NotFound(f"the store has no {ref}", hint=f"veda push {ref.name}")
     return version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from veda.errors import BadInput, Conflict
@@ -76,8 +77,23 @@ Say what it computes, from which data, and where the method was published.
 """
 
 
-def new_workspace(name: str, parent: str | os.PathLike[str] = ".") -> Path:
+def new_workspace(
+    name: str,
+    parent: str | os.PathLike[str] = ".",
+    *,
+    template: str | None = None,
+    registry: str | None = None,
+    home: Path | str | None = None,
+) -> Path:
     """Make a workspace called `name` in `parent`, whose test passes and which packs; return its folder.
+
+    Parameters
+    ----------
+    template
+        A registered release to begin from, such as ``"garch@~=1.0"``: its files, under the new name
+        and version 0.1.0. Its modules keep their names.
+    registry, home
+        Where the template is registered.
 
     Raises
     ------
@@ -85,8 +101,61 @@ def new_workspace(name: str, parent: str | os.PathLike[str] = ".") -> Path:
         If `name` is not a package name, or its module would not be a Python name.
     Conflict
         If something of that name is there already.
+    NotFound
+        If no such template is registered.
     """
     name = normalise_name(name)
+    target = Path(parent) / name
+    if target.exists() or target.is_symlink():
+        raise Conflict(f"{target} exists already", hint="choose another name, or work there")
+    if template is None:
+        _build(target, lambda building: _write_first(building, name))
+    else:
+        tree = _template(template, registry, home)
+        _build(target, lambda building: _copy(tree, building, name))
+    return target
+
+
+def _build(target: Path, fill: Callable[[Path], None]) -> None:
+    building = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        fill(building)
+        building.rename(target)
+    except OSError as exc:
+        raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _template(text: str, registry: str | None, home: Path | str | None) -> Path:
+    # What pulling needs takes longer to import than a first workspace takes to write.
+    from veda.fetch import ensure_installed
+    from veda.names import Ref
+    from veda.registry import open_registry
+    from veda.resolve import find_release
+
+    with open_registry(registry, home=home) as catalogue:
+        release = find_release(Ref.parse(text), catalogue)
+    return ensure_installed(release, registry=registry, home=home)
+
+
+def _copy(tree: Path, building: Path, name: str) -> None:
+    from veda.project_file import with_entry
+
+    for source in sorted(tree.rglob("*")):
+        if source.is_file():
+            path = building / source.relative_to(tree)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, path)
+            path.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)  # what is installed cannot be written to
+    toml = building / "veda.toml"
+    text = toml.read_text(encoding="utf-8")
+    for key, value in (("name", name), ("version", "0.1.0")):
+        text = with_entry(text, "package", key, f'{key} = "{value}"', "veda.toml of the template")
+    toml.write_text(text, encoding="utf-8")
+
+
+def _write_first(building: Path, name: str) -> None:
     module = name.replace("-", "_")
     if not module.isidentifier():
         raise BadInput(f"{name!r} gives no Python module, because it begins with a digit", hint="begin with a letter")
@@ -99,18 +168,7 @@ def new_workspace(name: str, parent: str | os.PathLike[str] = ".") -> Path:
         "README.md": _README,
         ".gitignore": "__pycache__/\n.pytest_cache/\ndist/\n",
     }
-    target = Path(parent) / name
-    building = Path(parent) / f".{name}.{os.getpid()}.tmp"
-    if target.exists() or target.is_symlink():
-        raise Conflict(f"{target} exists already", hint="choose another name, or work there")
-    try:
-        for path, text in files.items():
-            (building / path).parent.mkdir(parents=True, exist_ok=True)
-            body = text if path == "tests/conftest.py" else text.format(**words)
-            (building / path).write_text(body, encoding="utf-8")
-        building.rename(target)
-    except OSError as exc:
-        raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return target
+    for path, text in files.items():
+        (building / path).parent.mkdir(parents=True, exist_ok=True)
+        body = text if path == "tests/conftest.py" else text.format(**words)
+        (building / path).write_text(body, encoding="utf-8")

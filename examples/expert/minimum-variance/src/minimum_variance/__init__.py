@@ -145,11 +145,12 @@ class MinimumVariance:
 
 
 def _nonnegative(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Minimise ``y'Cy / 2 - 1'y`` over y >= 0 by the active set method of Lawson and Hanson; it ends."""
+    """Minimise ``y'Cy / 2 - 1'y`` over y >= 0 by the active set method of Lawson and Hanson."""
     count = len(matrix)
     solution, free = np.zeros(count), np.zeros(count, dtype=bool)
-    tolerance = 1e-12 * count
-    while True:
+    # A slope that rounding makes must not free an asset again and again.
+    tolerance = 1e-12 * count * max(1.0, float(np.abs(matrix).max()))
+    for _ in range(10 * count):
         slope = 1 - matrix @ solution
         slope[free] = -np.inf
         if slope.max() <= tolerance:
@@ -161,8 +162,9 @@ def _nonnegative(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
             if np.all(wanted[free] > 0):
                 solution = wanted
                 break
-            below = free & (wanted <= 0)
-            step = np.min(solution[below] / (solution[below] - wanted[below]))
-            solution = solution + step * (wanted - solution)
-            solution[below & (solution <= tolerance)] = 0
+            below = np.flatnonzero(free & (wanted <= 0))
+            steps = solution[below] / (solution[below] - wanted[below])
+            solution = np.maximum(solution + steps.min() * (wanted - solution), 0)
+            solution[below[steps.argmin()]] = 0  # exactly, so that each turn frees one asset less
             free &= solution > 0
+    raise ValueError("covariance is too near to singular to decide which assets to hold: shrink it")

@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "params": "exia.cli.params:params",
     "runs": "exia.cli.runs:runs",
     "serve": "exia.cli.serve:serve",
+    "token": "exia.cli.token:token",
     "top": "exia.cli.top:top",
 }
 

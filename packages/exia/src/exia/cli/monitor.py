@@ -97,15 +97,13 @@ def top(since: str, as_json: bool) -> None:
 @json_option
 def page(output: Path, since: str, as_json: bool) -> None:
     """Write the status page: one HTML file, which needs no network and no script."""
-    from exia.monitor.page import status_page
+    from exia.monitor.page import recent_page
     from exia.monitor.times import moment
 
     start = moment(since)
     with closing(_open()) as store:
-        samples = store.query(since=start, where={"event.kind": "metric"}, limit=_MOST)
-        kinds = [store.query(since=start, where={"event.kind": kind}, limit=1_000) for kind in ("event", "alert")]
-    events = sorted((one for kind in kinds for one in kind), key=lambda one: str(one["@timestamp"]))
-    _write(output, status_page([*samples, *events], since=start), as_json)
+        text = recent_page(store, since=start)
+    _write(output, text, as_json)
 
 
 @monitor.command(epilog="Example: exia monitor kibana -o exia.ndjson")

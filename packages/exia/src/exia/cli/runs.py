@@ -14,7 +14,6 @@ from exia._house.command import (
     dry_run_option,
     json_option,
     no_input_option,
-    note,
     progress,
     yes_option,
 )
@@ -51,11 +50,17 @@ def list_(
 
 @runs.command(epilog="Example: exia runs list --limit 1 --json")
 @click.argument("run_id")
+@click.option("--lineage", is_flag=True, help="Print what gave its results as a lineage record, which is JSON.")
 @store_option
 @json_option
-def show(run_id: str, url: str | None, as_json: bool) -> None:
+def show(run_id: str, lineage: bool, url: str | None, as_json: bool) -> None:
     """Show one run."""
     record = get_run(run_id, store=url)
+    if lineage:
+        from exia.lineage import lineage_of
+
+        print_record(lineage_of(record), as_json=True)
+        return
     if as_json:
         print_record(_told(record), as_json=True)
         return
@@ -131,8 +136,6 @@ def plot(
         _write(file, drawn)
     rows = [{"id": r.id, "name": r.name, **_summary([p.value for p in points[r.id]])} for r in records]
     print_records(rows, ["id", "name", "points", "first", "last", "min", "max", "line"], as_json=as_json)
-    if file is not None:
-        note(f"drawn: {file}")
 
 
 @runs.command(epilog="Example: exia runs export --where \"name = 'momentum'\" --output runs")

@@ -7,17 +7,22 @@ import json
 import logging
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from exia._house.config import home
 from exia.errors import Damaged
-from exia.log import LogReader, in_use, read_cursor, trim, write_cursor
+from exia.log import Cursor, LogReader, in_use, read_cursor, trim, write_cursor
 from exia.monitor.port import MonitorStore
 
-BATCH = 2_000
+BATCH = 2_000  #: Documents in one write at most.
+_SMALLEST = 50
+#: Seconds of deliveries that are repeated after an outage: a store that syncs now and then has lost its last ones.
+_AGAIN = 15.0
 _CURSOR = "delivered.json"
 _REFUSED = "refused.jsonl"
 _log = logging.getLogger("exia")
@@ -35,6 +40,9 @@ class Delivery:
         self._folder = folder
         self._store = store
         self._reader = LogReader(folder, read_cursor(folder / _CURSOR))
+        self._batch = BATCH
+        self._safe = self._reader.cursor  # what lies before it was delivered long ago
+        self._recent: deque[tuple[float, Cursor]] = deque()
         self.refused = 0  #: Documents that the store would not take; they lie in ``refused.jsonl`` beside the log.
         self.damaged = 0  #: Records that could not be read.
 
@@ -44,11 +52,10 @@ class Delivery:
         Raises
         ------
         BackendUnavailable
-            If the store or the disk does not answer; the same records come again.
+            If the store or the disk does not answer; the same records come again, and those shortly before.
         """
-        before = self._reader.cursor
         try:
-            records = self._reader.read(BATCH)
+            records = self._reader.read(self._batch)
         except Damaged as exc:
             _log.warning("monitor: %s", exc)
             missed = self._reader.skip()
@@ -63,9 +70,16 @@ class Delivery:
                 self._set_aside([{"reason": one.reason, "document": one.document} for one in refused])
             write_cursor(self._folder / _CURSOR, self._reader.cursor)
         except BaseException:
-            self._reader.cursor = before
+            self._reader.cursor = self._safe
+            self._recent.clear()
+            # A store that takes too long for a large batch may have the time for a small one.
+            self._batch = max(_SMALLEST, self._batch // 2)
             raise
-        trim(self._folder, [self._reader.cursor])
+        self._batch = min(BATCH, 2 * self._batch)
+        self._recent.append((monotonic(), self._reader.cursor))
+        while self._recent and self._recent[0][0] < monotonic() - _AGAIN:
+            self._safe = self._recent.popleft()[1]
+        trim(self._folder, [self._safe])
         return len(records)
 
     def _set_aside(self, refused: list[dict[str, Any]]) -> None:

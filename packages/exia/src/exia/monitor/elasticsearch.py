@@ -22,6 +22,7 @@ from exia.monitor.mapping import index_template
 from exia.monitor.port import Document, MonitorStore, Refused, bound, checked_limit, day_of
 
 _PATIENCE = 5.0  # seconds for an answer
+_LONG = 30.0  # to a bulk write
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -69,7 +70,7 @@ class ElasticsearchMonitor:
             return refused
         with self._translated():
             self._prepare()
-            answer = self._client.bulk(operations=operations)
+            answer = self._client.options(request_timeout=_LONG).bulk(operations=operations)
         busy = 0
         for document, item in zip(sent, answer["items"], strict=True):
             status = item["create"]["status"]

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from exia.monitor.port import field
+from exia.monitor.port import MonitorStore, field
 from exia.monitor.summary import PoolSummary, summarize, time_of
 
 _WIDTH, _HEIGHT, _MARGIN = 420, 90, 2
 _SHOWN = 50  # events in the table
+_MOST = 10_000
+REFRESH = 10  #: Seconds after which a page that a server sends is asked for again.
 _CHANGES = {"params-changed", "pool-params", "pool-swapped", "pool-undone", "pool-drained"}
 
 _STYLE = """
@@ -43,6 +45,14 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; } .wide { over
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { overflow-wrap: anywhere; } time { white-space: nowrap; font-variant-numeric: tabular-nums; }
 """
+
+
+def recent_page(store: MonitorStore, *, since: datetime, refresh: int | None = None) -> str:
+    """Return the page of what `store` has of the time from `since` on."""
+    samples = store.query(since=since, where={"event.kind": "metric"}, limit=_MOST)
+    kinds = [store.query(since=since, where={"event.kind": kind}, limit=1_000) for kind in ("event", "alert")]
+    events = sorted((one for kind in kinds for one in kind), key=lambda one: str(one["@timestamp"]))
+    return status_page([*samples, *events], since=since, refresh=refresh)
 
 
 def status_page(

@@ -77,6 +77,11 @@ class Monitor:
             thread.start()
 
     @property
+    def store(self) -> MonitorStore:
+        """Where the events go."""
+        return self._store
+
+    @property
     def dropped(self) -> int:
         """Events that a full queue has turned away."""
         return self._log.dropped
@@ -203,7 +208,9 @@ class Monitor:
 
     def _look_at_pools(self) -> None:
         stop = self._stop
-        while not stop.wait(self.every):
+        pause = min(1.0, self.every)  # the first soon, for whoever looks at a point that has just begun
+        while not stop.wait(pause):
+            pause = self.every
             try:
                 self.sample()
             except Conflict:

@@ -172,6 +172,13 @@ def pool(
     >>> import exia
     >>> with exia.pool(dict, max_size=2) as dicts, dicts.lease() as one:
     ...     one["a"] = 1
+
+    Examples
+    --------
+    >>> import exia
+    >>> with exia.pool("python:statistics:NormalDist", max_size=2) as pool, pool.lease() as normal:
+    ...     round(normal.cdf(0.0), 3)
+    0.5
     """
     limits = Limits(
         max_size=max_size,

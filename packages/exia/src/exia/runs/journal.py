@@ -18,6 +18,7 @@ from exia.runs.entries import Encoder
 from exia.runs.places import Place, root
 from exia.runs.shipper import Shipper, cursor_path, log
 
+_SEGMENT_BYTES = 16 * 1024 * 1024
 _AT_EXIT = 5.0  #: Seconds that the end of the process waits for a place that answers.
 
 
@@ -28,7 +29,9 @@ class Journal:
         self.places = places
         self.folder = root() / uuid7()
         self._shippers: list[Shipper] = []
-        self.writer = LogWriter(self.folder, encode=Encoder(), on_sync=self._wake, on_rotate=self._trim)
+        self.writer = LogWriter(
+            self.folder, encode=Encoder(), segment_bytes=_SEGMENT_BYTES, on_sync=self._wake, on_rotate=self._trim
+        )
         #: Queues an item: ``(run, metric, value, step, Unix time)``, or an entry of `exia.runs.entries`.
         self.put: Callable[[Any], None] = self.writer.put
         try:

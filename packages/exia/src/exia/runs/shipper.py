@@ -91,18 +91,20 @@ class Shipper:
     def _step(self) -> bool:
         """Deliver some records; return whether there were any."""
         before = self._reader.cursor
+        down: ExiaError | None = None
         try:
             records = read_on(self._reader, self._folder, _BATCH)
             if records:
                 if self._sink is None:
                     self._sink = self.place.open()
                 deliver(self._sink, self.place, records)
-            down = None
-        except ExiaError as exc:
-            self._reader.cursor, records, down = before, [], exc
+        except Exception as exc:
+            # An adapter that raises what it should not must not end the thread without a word.
+            down = exc if isinstance(exc, ExiaError) else ExiaError(f"{self.place.name}: {type(exc).__name__}: {exc}")
+            self._reader.cursor, records = before, []
             if self.down is None:
                 hint = "what it misses is on this disk and is delivered when it answers: exia runs ship"
-                log.warning("%s; %s", exc, hint)
+                log.warning("%s; %s", down, hint)
             self._let_go()
             self._swept = False
         with self._moved:

@@ -72,6 +72,8 @@ def run_demo(
             "ptolemy query daily --ts-code AAPL.US --limit 5",
             "veda show momentum",
             "kyrios runs list",
+            f"jiyuan trace {result.run.run_id[-6:]}",
+            f"jiyuan reproduce {result.run.run_id[-6:]}",
         ],
     }
 

@@ -45,10 +45,11 @@ class Place:
         return self.out / "home" / name
 
     def environment(self) -> dict[str, str]:
-        """Return the settings of the four libraries: embedded backends in the demo's own homes."""
+        """Return the settings of the libraries: embedded backends in the demo's own homes."""
         return {
             "EXIA_HOME": str(self.home("exia")),
             "EXIA_RUNS": "sqlite://",
+            "JIYUAN_HOME": str(self.home("jiyuan")),
             "KYRIOS_DATA": "file://",
             "KYRIOS_HISTORY": "sqlite://",
             "KYRIOS_HOME": str(self.home("kyrios")),

@@ -30,6 +30,7 @@ _TABLES = (
     index by_run (run_id, seq), index by_batch (batch)) engine=InnoDB default charset=utf8mb4""",
 )
 _INSERT = "insert into kyrios_events (run_id, task, state, at, detail, batch) values (%s, %s, %s, %s, %s, %s)"
+_LATE = 200  # events
 _PATIENCE = 30.0  # seconds that the server may be gone: it may be starting again
 
 
@@ -130,6 +131,13 @@ class MysqlHistory:
         query = "select task, state, at, detail from kyrios_events where run_id = %s order by seq"
         rows = self._patiently(lambda: self._ask(query, (run_id,)))
         return [Event(task, State(state), at, json.loads(detail)) for task, state, at, detail in rows]
+
+    def changed(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
+        """Return the runs that something has happened to, and the number to ask with next time."""
+        query = "select seq, run_id from kyrios_events where seq > %s order by seq limit %s"
+        # A number is given before its transaction ends: one that is a little older may come to light later.
+        rows = self._patiently(lambda: self._ask(query, (max(0, after - _LATE), limit + _LATE)))
+        return list(dict.fromkeys(run_id for _, run_id in rows)), max(after, rows[-1][0]) if rows else after
 
     def close(self) -> None:
         """Close the connection."""

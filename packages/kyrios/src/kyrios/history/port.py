@@ -66,6 +66,19 @@ class History(Protocol):
     def events(self, run_id: str) -> list[Event]:
         """Return the events of a run in the order in which they were added."""
 
+    def changed(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
+        """Return the runs that something has happened to, and the number to ask with next time.
+
+        A reader that follows the record asks again until the number stays as it is; a run may come more than once.
+
+        Parameters
+        ----------
+        after
+            The number of the answer before; 0 begins with the oldest event.
+        limit
+            So many events are looked at, at most.
+        """
+
     def close(self) -> None:
         """Give the backend back."""
 

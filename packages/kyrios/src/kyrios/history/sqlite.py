@@ -112,6 +112,13 @@ class SqliteHistory:
             found = self._db.execute(query, (run_id,)).fetchall()
         return [Event(task, State(state), at, json.loads(detail)) for task, state, at, detail in found]
 
+    def changed(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
+        """Return the runs that something has happened to, and the number to ask with next time."""
+        query = "select seq, run_id from events where seq > ? order by seq limit ?"
+        with self._reading():
+            found = self._db.execute(query, (after, limit)).fetchall()
+        return list(dict.fromkeys(run_id for _, run_id in found)), found[-1][0] if found else after
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

@@ -85,6 +85,20 @@ class HistoryContract:
         assert [h.run_id for h in history.heads()] == ["run-8", "run-7", "run-6"]
         assert [h.run_id for h in history.heads(1)] == ["run-8"]
 
+    def test_a_reader_that_follows_the_record_hears_of_every_run_that_changed(self, history: History) -> None:
+        history.begin(head("run-1"))
+        history.begin(head("run-2"))
+        history.append("run-1", events(("", State.QUEUED), ("a", State.QUEUED)))
+
+        told, after = history.changed()
+        assert told == ["run-1"]
+        assert history.changed(after)[1] == after
+
+        history.append("run-2", events(("", State.QUEUED)))
+        history.append("run-1", events(("a", State.RUNNING)))
+        assert set(history.changed(after)[0]) == {"run-1", "run-2"}
+        assert history.changed(after)[1] > after
+
     def test_a_run_that_never_was_is_not_found(self, history: History) -> None:
         for ask in (history.head, history.events, lambda run: history.append(run, [])):
             with pytest.raises(RunNotFound, match="no run 'none'"):

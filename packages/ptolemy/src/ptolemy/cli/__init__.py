@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "quality": "ptolemy.cli.quality:quality",
     "query": "ptolemy.cli.query:query",
     "restart": "ptolemy.cli.services:restart",
+    "sample": "ptolemy.cli.sample:sample",
     "serve": "ptolemy.cli.serve:serve",
     "token": "ptolemy.cli.token:token",
     "sql": "ptolemy.cli.sql:sql",
@@ -24,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "status": "ptolemy.cli.services:status",
     "up": "ptolemy.cli.services:up",
     "versions": "ptolemy.cli.versions:versions",
+    "web": "ptolemy.cli.web:web",
 }
 
 root = library_group("A Tushare-style data service that you own, in Python and over HTTP.", COMMANDS, SETTINGS, checks)

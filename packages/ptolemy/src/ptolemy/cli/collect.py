@@ -14,7 +14,7 @@ from ptolemy.cli._frames import end_option, series_option, start_option
 collect = Group("collect", help="Read sources into the series store.")
 _dataset = click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Data set; may be repeated.")
 _codes = click.option("--code", "codes", multiple=True, metavar="CODE", help="Security; may be repeated.")
-_COLUMNS = ["dataset", "rows", "written", "quarantined", "version", "first", "last"]
+_COLUMNS = ["dataset", "rows", "written", "version", "first", "last"]
 
 
 @collect.command(epilog="Example: ptolemy collect run 'csv:bars.csv?mapping=bars.toml'")
@@ -132,6 +132,25 @@ def schedule(
 
     loop(source_url, names, series, told=told, failed=lambda exc: note(f"{exc}; asking again later"),
          passes=1 if once else None)  # fmt: skip
+
+
+@collect.command(epilog="Example: ptolemy collect resample stk_mins --json")
+@click.argument("name", type=click.Choice(["ticks", "stk_mins"]))
+@start_option
+@end_option
+@_codes
+@series_option
+@json_option
+def resample(
+    name: str, start_date: str | None, end_date: str | None, codes: tuple[str, ...], series: str | None, as_json: bool
+) -> None:
+    """Make bars of minutes of the ticks that are kept, or daily bars of the minutes; what is kept stays.
+
+    Bars bear the time of their right edge; a whole day in Shanghai has 241 of one minute.
+    """
+    from ptolemy.collection import resampled
+
+    _print([resampled(name, series, start=start_date, end=end_date, codes=codes or None)], as_json)
 
 
 def _print(collected: list[Any], as_json: bool) -> None:

@@ -21,10 +21,13 @@ from ptolemy._house.output import print_record
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer.")
 @click.option("--max-rows", type=click.IntRange(1), default=200_000, show_default=True, help="Rows in one answer.")
+@click.option("--push", is_flag=True, help="Take rows: PUT /v1/DATASET; a token needs the scope push:DATASET.")
+@click.option("--push-socket", metavar="PATH", help="Take rows at this socket of the machine too.")
 @json_option
 def serve(
-    host: str, port: int, series: str | None, names: tuple[str, ...], workers: int, max_rows: int, as_json: bool
-) -> None:
+    host: str, port: int, series: str | None, names: tuple[str, ...], workers: int, max_rows: int, push: bool,
+    push_socket: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Answer Tushare's clients and our own over HTTP, until Ctrl-C.
 
     On loopback any token is taken until the first is made with ptolemy token create. On any other
@@ -32,7 +35,7 @@ def serve(
     """
     from ptolemy.http import running
 
-    serving = running.Serving(series, host, port, names, workers, max_rows)
+    serving = running.Serving(series, host, port, names, workers, max_rows, push, push_socket or "")
 
     def ready(url: str, is_open: bool) -> None:
         record = {"url": url, "tokens": "any" if is_open else "required"}

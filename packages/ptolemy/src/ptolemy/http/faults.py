@@ -45,6 +45,8 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (RateLimited, 429),
     (NoPermission, 403),
     (ForeignHost, 403),
+    (ptolemy.errors.NotAllowed, 403),
+    (ptolemy.errors.Conflict, 409),
     (TooLarge, 413),
     (NotAcceptable, 406),
     (BadInput, 400),

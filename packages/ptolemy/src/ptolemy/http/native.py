@@ -14,8 +14,10 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
 
+import orjson
 import pyarrow as pa
 
+from ptolemy.answers import Answer
 from ptolemy.bars import PRO_BAR, check_words
 from ptolemy.catalogue import find, interface, interfaces
 from ptolemy.errors import BadParam, NotFound, PtolemyError, RateLimited, UnknownInterface
@@ -38,7 +40,9 @@ async def native_face(service: Service, scope: Scope, receive: Receive, send: Se
     name = scope["path"].removeprefix(PREFIX).strip("/")
     try:
         service.check_host(scope)
-        if scope["method"] not in ("GET", "HEAD", "POST"):
+        if scope["method"] == "PUT" and find(name):
+            code, headers, body, rows = await _pushed(service, scope, receive, name)
+        elif scope["method"] not in ("GET", "HEAD", "POST"):
             headers = [(b"content-type", JSON), (b"allow", b"GET, HEAD, POST")]
             code, body, rows = 405, json_bytes({"error": "BadParam", "message": "ask with GET or POST"}), 0
         else:
@@ -59,6 +63,14 @@ async def native_face(service: Service, scope: Scope, receive: Receive, send: Se
     service.metrics.count("native", known, code, perf_counter() - began, rows, len(body))
 
 
+async def _pushed(service: Service, scope: Scope, receive: Receive, name: str) -> _Reply:
+    intake = service.admit_push(_bearer(scope), _address(scope), name)
+    body = await read_body(scope, receive, intake.max_body)
+    kind = header(scope, b"content-type").partition(";")[0].strip().lower()
+    found = await asyncio.to_thread(intake.take_bytes, name, body, kind)
+    return 200, [(b"content-type", JSON)], json_bytes(found), found["rows"]
+
+
 async def _parameters(service: Service, scope: Scope, receive: Receive) -> dict[str, Any]:
     if scope["method"] != "POST":
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -67,7 +79,7 @@ async def _parameters(service: Service, scope: Scope, receive: Receive) -> dict[
         return dict(pairs)
     body = await read_body(scope, receive, service.max_body)
     try:
-        parameters = json.loads(body) if body else {}
+        parameters = orjson.loads(body) if body else {}
     except (ValueError, RecursionError):
         parameters = None
     if not isinstance(parameters, dict):
@@ -109,27 +121,27 @@ def _written(
     offset = int(asked.get("offset") or 0)
     after = None
     # A caller who gives a limit has his rows; the others get all, page by page.
-    if parameters.get("limit") in (None, "") and offset + found.table.num_rows < found.total:
+    if parameters.get("limit") in (None, "") and offset + found.kept.num_rows < found.total:
         if not asked.get("as_of"):
             # All pages must come from one version, and a writer may have been quicker than this call.
             newest = {n: v.id for n, v in service.versions(name, asked).items()}
             asked["as_of"] = newest if name == PRO_BAR else newest[name]
             found = service.answer(name, fields, asked)
-        after = _cursor(offset + found.table.num_rows, asked["as_of"])
-    headers: Headers = [(b"x-rows", str(found.table.num_rows).encode()), (b"x-total", str(found.total).encode())]
+        after = _cursor(offset + found.kept.num_rows, asked["as_of"])
+    headers: Headers = [(b"x-rows", str(found.kept.num_rows).encode()), (b"x-total", str(found.total).encode())]
     if after:
         headers.append((b"x-next-cursor", after.encode()))
-    return _body(found.table, kind, found.total, after), found.table.num_rows, headers
+    return _body(found, kind, after), found.kept.num_rows, headers
 
 
-def _body(table: pa.Table, kind: str, total: int, after: str | None) -> Any:
+def _body(found: Answer, kind: str, after: str | None) -> Any:
     if kind == "json":
-        head = b'{"fields":%s,"items":' % quoted(table.column_names)
-        return head + json_items(table) + b',"count":%d,"next":%s}' % (total, json_bytes(after))
+        head = b'{"fields":%s,"items":' % quoted(found.kept.column_names)
+        return head + json_items(found) + b',"count":%d,"next":%s}' % (found.total, json_bytes(after))
+    table = found.table
     if kind == "arrow":
         # The messages of a stream, one after the other: its writer takes three times as long for a small one.
-        batches = table.combine_chunks().to_batches()
-        return b"".join((table.schema.serialize(), *(b.serialize() for b in batches), _END))
+        return b"".join((_head(table.schema), *(b.serialize() for b in table.to_batches()), _END))
     sink = pa.BufferOutputStream()
     if kind == "parquet":
         import pyarrow.parquet  # 30 ms to import, and few ask for it
@@ -140,6 +152,11 @@ def _body(table: pa.Table, kind: str, total: int, after: str | None) -> Any:
 
         pyarrow.csv.write_csv(table, sink, pyarrow.csv.WriteOptions(quoting_style="needed"))
     return sink.getvalue().to_pybytes()
+
+
+@lru_cache(1024)
+def _head(schema: pa.Schema) -> bytes:
+    return schema.serialize().to_pybytes()
 
 
 def _about(service: Service, scope: Scope, name: str) -> _Reply:

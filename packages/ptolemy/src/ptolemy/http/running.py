@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptolemy._house.config import home
@@ -23,7 +24,17 @@ _WORKER = "PTOLEMY_SERVE_WORKER"  # how one of several workers learns what it se
 
 @dataclass(frozen=True)
 class Serving:
-    """How the service runs; `names` are those that ``Host`` may bear besides addresses."""
+    """How the service runs.
+
+    Parameters
+    ----------
+    names
+        What ``Host`` may bear besides addresses.
+    push
+        Whether rows may be sent to it; then it is the store's writer.
+    push_socket
+        Path of a socket of this machine that takes rows too; empty for none.
+    """
 
     series: str | None = None
     host: str = "127.0.0.1"
@@ -31,6 +42,8 @@ class Serving:
     names: tuple[str, ...] = ()
     workers: int = 1
     max_rows: int = 200_000
+    push: bool = False
+    push_socket: str = ""
 
     @property
     def loopback(self) -> bool:
@@ -46,9 +59,16 @@ class Serving:
         from ptolemy.series import open_series
 
         names = {"localhost", self.host.lower(), *(name.lower() for name in self.names)}
+        series = open_series(self.series)
+        intake = None
+        if self.push or self.push_socket:
+            from ptolemy.journal import Journal
+            from ptolemy.pushing import Intake
+
+            intake = Intake(series, Journal())
         return Service(
-            open_series(self.series), open_tokens(), loopback=self.loopback, hosts=names, max_rows=self.max_rows,
-            share=1 / self.workers,
+            series, open_tokens(), loopback=self.loopback, hosts=names, max_rows=self.max_rows,
+            share=1 / self.workers, intake=intake,
         )  # fmt: skip
 
 
@@ -82,6 +102,8 @@ def serve(serving: Serving, ready: Callable[[str, bool], None]) -> None:
     options: dict[str, Any] = {
         "access_log": False, "log_level": "warning", "server_header": False, "timeout_graceful_shutdown": 10,
     }  # fmt: skip
+    if serving.workers > 1 and (serving.push or serving.push_socket):
+        raise BadInput("only one worker can take rows, for a store has one writer", hint="--workers 1")
     service = serving.service()
     with service.series:
         service.series.datasets()  # a store that cannot be opened is said here, and not by each call
@@ -96,12 +118,27 @@ def serve(serving: Serving, ready: Callable[[str, bool], None]) -> None:
                 Multiprocess(config, sockets=[listening]).run()
                 return
 
+            end = _taking(service, serving.push_socket)
+
             class Server(uvicorn.Server):
                 async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                     await super().startup(sockets)
                     ready(url, service.open)
 
+                async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                    await super().shutdown(sockets)
+                    end()  # the signal that ended the service ends the process before `run` returns
+
             Server(uvicorn.Config(application(service), **options)).run(sockets=[listening])
+
+
+def _taking(service: Service, path: str) -> Callable[[], None]:
+    """Take rows at a socket, if one is named; return what ends it."""
+    if service.intake is None or not path:
+        return lambda: None
+    from ptolemy.pushing import PushSocket
+
+    return PushSocket(service.intake, Path(path)).close
 
 
 def worker() -> Any:

@@ -1,4 +1,4 @@
-"""Scopes of a token: names of interfaces, or patterns of them."""
+"""Scopes of a token: names of interfaces, or patterns of them; with ``push:`` before, rows may be sent there."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from ptolemy.bars import PRO_BAR
 from ptolemy.catalogue import interfaces
 from ptolemy.errors import UnknownInterface
 
+PUSH = "push:"
+
 
 def check_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     """Return `scopes`; raise `UnknownInterface` if one fits nothing that can be asked for."""
     known = [*interfaces(), PRO_BAR]
     for scope in scopes:
-        if not any(fnmatchcase(name, scope) for name in known):
+        if not any(fnmatchcase(name, scope.removeprefix(PUSH)) for name in known):
             raise UnknownInterface(scope, known)
     return tuple(dict.fromkeys(scopes))

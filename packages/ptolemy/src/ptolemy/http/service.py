@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from ptolemy.answers import Answer, Fields, answer
 from ptolemy.bars import PRO_BAR, data_sets, pro_bar, read_words
 from ptolemy.catalogue import interfaces
-from ptolemy.errors import BadParam, BadToken, NoPermission
+from ptolemy.errors import BadParam, BadToken, NoPermission, NotAllowed
 from ptolemy.http.faults import ForeignHost
 from ptolemy.http.guard import is_own_host, is_own_origin
 from ptolemy.http.limits import Limits, Quota
 from ptolemy.http.metrics import Metrics
+from ptolemy.http.scopes import PUSH
 from ptolemy.http.tokens import Token, Tokens
 from ptolemy.http.wire import Scope, header
 from ptolemy.request import read_count
 
 if TYPE_CHECKING:
+    from ptolemy.pushing import Intake
     from ptolemy.series import Series, Version
 
 FAILURES = 60  #: wrong tokens a minute from one address; more of them are refused unread
@@ -49,6 +51,8 @@ class Service:
         Bytes of a request.
     share
         Part of each token's rate that this process grants: one of several workers gives its share.
+    intake
+        What takes rows that are pushed; None where none are taken.
     """
 
     series: Series
@@ -58,6 +62,7 @@ class Service:
     max_rows: int = 200_000
     max_body: int = 1 << 20
     share: float = 1.0
+    intake: Intake | None = None
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -102,6 +107,23 @@ class Service:
             if refused := next((d for d in read if not token.may(d)), None):
                 raise NoPermission(refused, token.scopes)
         return Caller(token, quota)
+
+    def admit_push(self, text: str, address: str, name: str) -> Intake:
+        """Return what takes rows of `name` from the caller.
+
+        Raises
+        ------
+        BadToken, NoPermission, RateLimited
+            As `admit` does; a token needs the scope ``push:name``.
+        """
+        if self.intake is None:
+            raise NotAllowed("this service takes no rows", hint="ptolemy serve --push")
+        token = self.caller(text, address).token
+        if token is not None:
+            self.limits.take(token.id, self._rate(token))
+            if not token.may(f"{PUSH}{name}"):
+                raise NoPermission(f"{PUSH}{name}", token.scopes)
+        return self.intake
 
     def answer(self, name: str, fields: Fields, parameters: Mapping[str, Any]) -> Answer:
         """Return at most `max_rows` rows; `total` tells whether there are more.

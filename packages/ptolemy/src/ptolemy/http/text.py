@@ -1,23 +1,27 @@
-"""Tables as JSON text, made by Arrow's CSV writer: five times as fast as Python, and without the interpreter's lock."""
+"""Tables as JSON text: small ones by orjson, large ones by Arrow's CSV writer, which holds no interpreter's lock."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.csv
 
+from ptolemy.answers import Answer
+
+SMALL = 2000  #: rows; for so many the writer's start costs more than what it saves
+_FLOAT = pa.float64()
 _SPECIAL = re.compile(rb'["\\\x00-\x1f]')  # what JSON writes otherwise than CSV
 
 
-def json_items(table: pa.Table) -> bytes:
-    """Return the rows of `table` as a JSON array of arrays; null is null, a float keeps its point."""
-    if not table.num_rows:
-        return b"[]"
-    table = table.combine_chunks()
+def json_items(answer: Answer) -> bytes:
+    """Return the rows of an answer as a JSON array of arrays; null is null, a float keeps its point."""
+    if answer.kept.num_rows <= SMALL:
+        return _by_orjson(answer.kept, -1 if answer.backwards else 1)
+    table = answer.table.combine_chunks()
     columns, nulls = [], 0
     for name in table.column_names:
         column: Any = table[name].chunk(0)
@@ -25,7 +29,7 @@ def json_items(table: pa.Table) -> bytes:
             column, missing = _number(column)
             nulls += missing
         elif column.null_count or _has_special(column):
-            return _by_python(table)
+            return _by_orjson(table)
         columns.append(column)
     sink = pa.BufferOutputStream()
     options = pyarrow.csv.WriteOptions(include_header=False, batch_size=16384)
@@ -34,7 +38,7 @@ def json_items(table: pa.Table) -> bytes:
     if nulls:
         # Only a missing number may be written so; a text that holds it, or a row that begins with it, may not.
         if text.count(b",nan") != nulls:
-            return _by_python(table)
+            return _by_orjson(table)
         text = text.replace(b",nan", b",null")
     return b"[[" + text[:-1].replace(b"\n", b"],[") + b"]]"
 
@@ -44,11 +48,16 @@ def _number(column: pa.Array[Any]) -> tuple[pa.Array[Any], int]:
     if missing:
         return column.fill_null(float("nan")), missing
     values = column.to_numpy()
-    # A column of whole numbers alone would come back as integers: one written with its point is enough.
-    whole = values[0] == np.floor(values[0]) and np.array_equal(values, np.floor(values))
-    if whole and float(np.max(np.abs(values))) < 1e15:
-        return column.cast(pa.decimal128(18, 1)), 0
-    return column, 0
+    # Prices have two decimals: as such they are written in two thirds of the time, and whole numbers keep a point.
+    with np.errstate(invalid="ignore", over="ignore"):
+        cents = np.rint(values * 100)
+        if not (np.abs(cents) < 1e15).all() or not np.array_equal(cents / 100, values):
+            return column, 0
+    words: Any = np.empty((len(cents), 2), np.int64)
+    words[:, 0] = cents
+    words[:, 1] = words[:, 0] >> 63
+    buffers: list[Any] = [None, pa.py_buffer(words)]
+    return pa.Array.from_buffers(pa.decimal128(18, 2), len(cents), buffers), 0
 
 
 def _has_special(column: pa.Array[Any]) -> bool:
@@ -64,6 +73,10 @@ def _has_special(column: pa.Array[Any]) -> bool:
     return _SPECIAL.search(memoryview(data)[bounds[0] : bounds[-1]]) is not None
 
 
-def _by_python(table: pa.Table) -> bytes:
-    rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
-    return json.dumps([*rows], ensure_ascii=False, separators=(",", ":")).encode()
+def _by_orjson(table: pa.Table, step: int = 1) -> bytes:
+    columns: list[Any] = []
+    for column in table.columns:
+        chunk: Any = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        # A missing float becomes a NaN, which orjson writes as null.
+        columns.append(chunk.to_numpy(zero_copy_only=False).tolist() if chunk.type == _FLOAT else chunk.to_pylist())
+    return orjson.dumps(list(zip(*columns, strict=True))[::step])

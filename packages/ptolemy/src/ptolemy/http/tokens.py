@@ -49,8 +49,13 @@ class Token:
     expires: float | None = None
 
     def may(self, scope: str) -> bool:
-        """Tell whether `scope` is one of its scopes."""
-        return any(fnmatchcase(scope, pattern) for pattern in self.scopes)
+        """Tell whether `scope` is one of its scopes; ``*`` names what can be read, never ``push:...``."""
+        kind, _, name = scope.rpartition(":")
+        for pattern in self.scopes:
+            its_kind, _, rest = pattern.rpartition(":")
+            if kind == its_kind and fnmatchcase(name, rest):
+                return True
+        return False
 
     def expired(self) -> bool:
         """Tell whether its time is over, or it was revoked."""

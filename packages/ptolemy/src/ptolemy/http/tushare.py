@@ -6,9 +6,10 @@ It always answers HTTP 200, for the clients take any other status for an empty r
 from __future__ import annotations
 
 import asyncio
-import json
 from time import perf_counter
 from typing import Any
+
+import orjson
 
 from ptolemy._house.ids import uuid7
 from ptolemy.bars import PRO_BAR, WORDS
@@ -50,7 +51,7 @@ async def tushare_face(service: Service, scope: Scope, receive: Receive, send: S
 
 def _read(body: bytes, path: str) -> dict[str, Any]:
     try:
-        asked = json.loads(body)
+        asked = orjson.loads(body)
     except (ValueError, RecursionError):
         raise BadParam("the body is not JSON", hint='{"api_name": "daily", "token": "", "params": {}}') from None
     if not isinstance(asked, dict):
@@ -80,20 +81,20 @@ def _answer(service: Service, asked: dict[str, Any], request: str) -> tuple[int,
     known = WORDS if name == PRO_BAR else interface(name).parameters
     params = {k: v for k, v in asked["params"].items() if k in known}
     found = service.answer(name, asked["fields"], params)
-    table = found.table
-    if not params.get("limit") and found.total > table.num_rows + int(params.get("offset") or 0):
+    rows = found.kept.num_rows
+    if not params.get("limit") and found.total > rows + int(params.get("offset") or 0):
         # The clients do not look at has_more: what they did not ask to be cut must not be.
         raise BadParam(
             f"this asks for {found.total} rows, and one answer has {service.max_rows}",
             hint="ask in pages, with limit and offset, or for fewer days or securities",
         )
-    more = found.total > table.num_rows + int(params.get("offset") or 0)
+    more = found.total > rows + int(params.get("offset") or 0)
     head = b'{"request_id":"%s","code":0,"msg":"","data":{"fields":%s,"items":' % (
         request.encode(),
-        quoted(table.column_names),
+        quoted(found.kept.column_names),
     )
     tail = b',"has_more":%s,"count":%d}}' % (b"true" if more else b"false", found.total)
-    return table.num_rows, b"".join((head, json_items(table), tail))
+    return rows, b"".join((head, json_items(found), tail))
 
 
 def _said(exc: Exception) -> tuple[int, str]:

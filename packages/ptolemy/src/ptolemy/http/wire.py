@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from ptolemy.http.faults import TooLarge
@@ -65,4 +66,9 @@ def json_bytes(value: Any) -> bytes:
 
 def quoted(words: Iterable[str]) -> bytes:
     """Return texts as a JSON array."""
-    return json_bytes(list(words))
+    return _quoted(tuple(words))
+
+
+@lru_cache(1024)  # the columns of an answer are nearly always the same
+def _quoted(words: tuple[str, ...]) -> bytes:
+    return json_bytes(words)

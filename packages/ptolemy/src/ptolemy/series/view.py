@@ -150,12 +150,21 @@ class View:
         if self.at is not None:
             table = before(self.base, self.at, table, self.key, codes, start, end)
         parts = [table]
-        for run in self.runs:
-            kept = run if needed is None else run.select([n for n in run.column_names if n in needed])
+        for kept in self._kept(needed):
             part = within(kept, self.key, codes, start, end)
             if part.num_rows:
                 parts.append(part)
         return table if len(parts) == 1 else merged(parts, self.key)
+
+    def _kept(self, needed: Sequence[str] | None) -> list[pa.Table]:
+        """Return what the log wrote, in the columns that are needed."""
+        if needed is None:
+            return list(self.runs)
+        known = ("runs", *needed)
+        if known not in self._names:
+            self._names[known] = [run.select([n for n in run.column_names if n in needed]) for run in self.runs]
+        kept: list[pa.Table] = self._names[known]
+        return kept
 
     def _selection(self, columns: Sequence[str] | None) -> tuple[list[str], list[str] | None]:
         known = None if columns is None else tuple(columns)

@@ -16,7 +16,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,8 @@ _Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Keeper:
     """The programs of one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, umask: int) -> None:
+        self.folder, self.umask = folder, umask
         self.mark = mark_of(folder)
         self.record = Record.read(folder)
         self.programs: dict[str, Program] = {}
@@ -55,6 +55,7 @@ class Keeper:
         self._sampled: tuple[float, dict[int, float]] = (0.0, {})
         self._over = asyncio.Event()
         self._acting = asyncio.Lock()
+        self._calls: set[asyncio.Task[None]] = set()
 
     async def run(self, listening: socket.socket) -> None:
         """Adopt what runs, answer until told to end."""
@@ -99,13 +100,13 @@ class Keeper:
 
     def _adopt(self) -> None:
         running = {}
-        for text, process in processes.marked(self.mark).items():
-            name, _, digest = text.rpartition("/")
-            running[name] = (process, digest)
         for name, entry in self.record.entries.items():
             found = processes.look(entry.pid) if entry.pid else None
             if found and found.started == entry.started:
-                running.setdefault(name, (found, entry.digest))
+                running[name] = (found, entry.digest)
+        for text, process in processes.marked(self.mark).items():
+            name, _, digest = text.rpartition("/")
+            running.setdefault(name, (process, digest))
         for name in sorted({*running, *(n for n, e in self.record.entries.items() if e.wanted)}):
             entry = self.record.entries.setdefault(name, Entry(wanted=True))
             # Until somebody configures it, a program can be watched and stopped, but not started again.
@@ -171,7 +172,7 @@ class Keeper:
                 return
             request = json.loads(await reader.readline())
             try:
-                await self._do(request, send)
+                await self._unless_left(reader, self._do(request, send))
             except PtolemyError as exc:
                 await send({"error": type(exc).__name__, "message": str(exc), "hint": exc.hint})
         except (ConnectionError, ValueError, asyncio.IncompleteReadError):
@@ -184,13 +185,24 @@ class Keeper:
         finally:
             writer.close()
 
+    async def _unless_left(self, reader: asyncio.StreamReader, doing: Coroutine[Any, Any, None]) -> None:
+        """Do what a caller waits for; one that has gone lets the next one in, and what it began goes on."""
+        task, leaving = asyncio.create_task(doing), asyncio.create_task(reader.read())
+        self._calls.add(task)
+        try:
+            await asyncio.wait([task, leaving], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        finally:
+            self._calls.discard(task)
+            leaving.cancel()
+
     async def _do(self, request: dict[str, Any], send: _Send) -> None:
         verb, names = request["do"], request.get("names", [])
         if verb == "states":
             await send({"states": self._states()})
-            return
-        if verb == "watch":
-            await self._tell(send)
             return
         async with self._acting:  # one command after the other
             if "components" in request:
@@ -240,7 +252,11 @@ class Keeper:
             programs = [self.programs[n] for n in names if n in self.programs]
             bad = {p.component.name for p in programs if _has_fallen(p)}
             for program in programs:  # in order: what depends on a fallen one waits in vain
-                if program.state == "waiting" and bad & set(program.component.depends_on):
+                if program.state == "waiting" and any(
+                    d in bad or not self.programs[d].entry.wanted or _has_fallen(self.programs[d])
+                    for d in program.component.depends_on
+                    if d in self.programs and not self.is_ready(d)
+                ):
                     bad.add(program.component.name)
             if all(p.component.name in bad or (p.is_ready and not p.again) for p in programs):
                 return sorted(bad, key=list(names).index)
@@ -270,24 +286,11 @@ class Keeper:
             while not queue.empty():
                 await send({"said": asdict(queue.get_nowait())})
 
-    async def _tell(self, send: _Send) -> None:
-        queue: asyncio.Queue[State] = asyncio.Queue()
-        self._watchers.add(queue)
-        try:
-            await send({"states": self._states()})
-            while True:
-                try:
-                    await send({"said": asdict(await asyncio.wait_for(queue.get(), _SAMPLE))})
-                except TimeoutError:
-                    await send({"states": self._states()})
-        finally:
-            self._watchers.discard(queue)
-
     async def _sample(self) -> None:
         while True:
             try:
                 await self._look()
-            except OSError as exc:  # a full disk, a log that is no more
+            except Exception as exc:  # a full disk, a log that is no more: the next look comes
                 print(f"cannot look after the logs: {exc}", file=sys.stderr, flush=True)
             await asyncio.sleep(_SAMPLE)
 
@@ -306,6 +309,8 @@ class Keeper:
 
     async def _leave(self) -> None:
         self._event(action="down", names=list(self.programs), by="a signal to the keeper")
+        for call in self._calls:
+            call.cancel()
         self._keep_all()
         async with self._acting:
             await self._down(list(self.programs))
@@ -314,7 +319,7 @@ class Keeper:
 
 def main(folder: Path) -> int:
     """Keep the programs of `folder`; return at once if another keeper does."""
-    os.umask(0o077)
+    umask = os.umask(0o077)  # what the programs write is as whoever started this wants it
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # The kernel lets go of it however this process ends.
@@ -323,7 +328,7 @@ def main(folder: Path) -> int:
         return 0
     write_durably(folder / "keeper.pid", f"{os.getpid()}\n".encode())
     with listen(folder) as listening:
-        asyncio.run(Keeper(folder).run(listening))
+        asyncio.run(Keeper(folder, umask).run(listening))
     return 0
 
 

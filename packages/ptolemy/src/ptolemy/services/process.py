@@ -44,7 +44,7 @@ class ProcessServices:
     @classmethod
     def from_url(cls, url: BackendURL) -> Self:
         """Open the folder that `url` names; by default one for each project, in the home folder."""
-        return cls(url.file_path(_default_folder()))
+        return cls(url.file_path(default_folder()))
 
     def configure(self, components: Sequence[Component]) -> None:
         self._components = list(components)
@@ -74,15 +74,6 @@ class ProcessServices:
                 known[component.name] = _stopped(component)
         order = [c.name for c in self._components]
         return [known[n] for n in [*order, *(n for n in known if n not in order)]]
-
-    def watch(self, timeout: float = 10.0) -> Iterator[State]:
-        """Give each state as it comes, and all of them every two seconds; ends when the keeper ends."""
-        try:
-            with self._asked({"do": "watch"}, timeout) as answers:
-                for answer in answers:
-                    yield from (_state(s) for s in answer.get("states", [answer.get("said")]))
-        except OSError:
-            return
 
     def log(self, name: str, offset: int = -1, size: int = 65536) -> LogPart:
         component = next((c for c in self._components if c.name == name), None)
@@ -143,6 +134,8 @@ class ProcessServices:
             keeper = subprocess.Popen(
                 [sys.executable, "-m", "ptolemy.services.keeper", str(self.folder.absolute())],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
+                # A keeper that a component starts is no part of that component.
+                env={k: v for k, v in os.environ.items() if k != processes.MARK},
             )  # fmt: skip
         finally:
             os.close(log)
@@ -181,8 +174,9 @@ class ProcessServices:
         marked = {text.rpartition("/")[0]: p for text, p in processes.marked(mark_of(self.folder)).items()}
         states = []
         for name, entry in sorted(Record.read(self.folder).entries.items()):
-            process = marked.get(name) or (processes.look(entry.pid) if entry.pid else None)
-            if process and (name in marked or process.started == entry.started):
+            recorded = processes.look(entry.pid) if entry.pid else None
+            process = recorded if recorded and recorded.started == entry.started else marked.get(name)
+            if process:
                 states.append(State(name, "unkept", entry.at, entry.restarts, process.pid, reason="run: ptolemy up"))
             elif entry.wanted:
                 why = "ended after its keeper; run: ptolemy up"
@@ -190,7 +184,8 @@ class ProcessServices:
         return states
 
 
-def _default_folder() -> Path:
+def default_folder() -> Path:
+    """Return the folder of the project in whose folder the command runs, in the home folder."""
     from hashlib import sha256
 
     project = project_file()

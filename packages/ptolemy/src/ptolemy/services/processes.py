@@ -22,6 +22,7 @@ class Process:
     pid: int
     started: int
     session: int
+    group: int = 0
     ticks: int = 0
     rss: int = 0
     threads: int = 0
@@ -46,12 +47,24 @@ def look(pid: int) -> Process | None:
     if words[0] in (b"Z", b"X"):
         return None
     return Process(
-        pid, int(words[19]), int(words[3]), int(words[11]) + int(words[12]), int(words[21]) * _PAGE, int(words[17])
+        pid,
+        int(words[19]),
+        int(words[3]),
+        int(words[2]),
+        int(words[11]) + int(words[12]),
+        int(words[21]) * _PAGE,
+        int(words[17]),
     )
 
 
-def marked(mark: str) -> dict[str, Process]:
-    """Return the programs that bear ``mark/NAME/DIGEST``, by what follows `mark`; their children are left out."""
+def marked(mark: str, *, by_group: bool = False) -> dict[str, Process]:
+    """Return the programs that bear ``mark/NAME/DIGEST``, by what follows `mark`; their children are left out.
+
+    Parameters
+    ----------
+    by_group
+        Whether a program leads a process group and not a session.
+    """
     begin = f"\0{MARK}={mark}/".encode()
     found: dict[str, Process] = {}
     for pid in _own():
@@ -59,18 +72,23 @@ def marked(mark: str) -> dict[str, Process]:
             environ = b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
             _, there, rest = environ.partition(begin)
             # Each program leads a session of its own; what it starts bears the mark too, but does not lead.
-            if there and (process := look(pid)) and process.session == pid:
-                found[rest.partition(b"\0")[0].decode(errors="replace")] = process
+            if there and (process := look(pid)) and (process.group if by_group else process.session) == pid:
+                text = rest.partition(b"\0")[0].decode(errors="replace")
+                # A daemon that the program started leads too, and began later.
+                if text not in found or process.started < found[text].started:
+                    found[text] = process
     return found
 
 
-def usage(sessions: Iterable[int]) -> dict[int, Usage]:
-    """Return what each session uses, by its leader's pid."""
-    sums = {session: Usage() for session in sessions}
+def usage(leaders: Iterable[int]) -> dict[int, Usage]:
+    """Return what each session or process group uses, by its leader's pid."""
+    sums = {leader: Usage() for leader in leaders}
     for pid in _own():
-        process = look(pid)
-        if process and (was := sums.get(process.session)):
-            sums[process.session] = Usage(
+        if (process := look(pid)) is None:
+            continue
+        leader = process.session if process.session in sums else process.group
+        if was := sums.get(leader):
+            sums[leader] = Usage(
                 was.cpu_seconds + process.ticks / _TICK, was.rss + process.rss, was.threads + process.threads
             )
     return sums
@@ -90,6 +108,12 @@ def kill_rest(session: int) -> None:
         process = look(pid)
         if process and process.session == session and pid != session:
             send(pid, signal.SIGKILL)
+
+
+def umask() -> int:
+    """Return what this process takes from the mode of a file that it makes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
 
 
 def _own() -> list[int]:

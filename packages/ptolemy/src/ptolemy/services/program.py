@@ -21,7 +21,7 @@ from ptolemy.services.record import Entry
 if TYPE_CHECKING:
     from ptolemy.services.keeper import Keeper
 
-_SETTLED = 10.0  # seconds that a program must have been ready for its failures to be forgotten
+_SETTLED = 1.0  # seconds that a program must have been ready for its failures to be forgotten
 _LINES = 20
 
 
@@ -136,7 +136,7 @@ class Program:
                 self._child = subprocess.Popen(
                     _found(component, environ["PATH"]),
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=component.cwd, env=environ,
-                    start_new_session=True,
+                    start_new_session=True, umask=self.keeper.umask,
                 )  # fmt: skip
             finally:
                 os.close(log)
@@ -286,6 +286,7 @@ class Program:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._turn.wait(), 1.0 if killed else max(left, 0.001))
         entry.code, entry.pid, entry.ready = self._reap(), None, False
+        self.again = False
         self._to("stopped", reason)
 
     def _reap(self) -> int | None:

@@ -288,6 +288,16 @@ class ServicesContract:
             services.log("colector")
         assert _words(services.states()) == {"collector": "stopped"}
 
+    def test_the_files_of_a_component_are_as_open_as_those_of_whoever_started_it(
+        self, services: Services, place: Path
+    ) -> None:
+        (place / "mine").touch()
+        services.configure([_sleeper("one", place, "touch its")])
+        services.up()
+
+        until((place / "its").exists)
+        assert (place / "its").stat().st_mode == (place / "mine").stat().st_mode
+
     def test_states_tell_what_a_component_uses(self, services: Services, place: Path) -> None:
         services.configure([_shell("one", place, "while :; do :; done")])
         services.up()

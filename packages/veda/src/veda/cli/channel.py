@@ -49,11 +49,12 @@ def show(name: str, store: str | None, as_json: bool) -> None:
 @click.argument("refs", nargs=-1, metavar="[REF]...")
 @click.option("--to", required=True, metavar="NAME", help="The channel to put it into; made if there is none.")
 @click.option("--from", "from_", metavar="NAME", help="Take the releases that this channel names.")
+@click.option("--endorse", is_flag=True, help="Sign the releases too, so that readers need trust no author's key.")
 @_expires
 @store_option
 @json_option
 def promote(
-    refs: tuple[str, ...], to: str, from_: str | None, expires: float, store: str | None, as_json: bool
+    refs: tuple[str, ...], to: str, from_: str | None, endorse: bool, expires: float, store: str | None, as_json: bool
 ) -> None:
     """Put the releases REF into a channel, all in one move, and sign the channel's new state.
 
@@ -61,7 +62,7 @@ def promote(
     """
     from veda.channels import promote
 
-    _print(promote(refs, to, from_=from_, store=store, expires=expires), as_json)
+    _print(promote(refs, to, from_=from_, endorse=endorse, store=store, expires=expires), as_json)
 
 
 @channel.command(epilog="Example: veda channel withdraw momentum --from stable")

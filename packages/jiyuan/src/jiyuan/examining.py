@@ -56,3 +56,30 @@ def _repeat(answer: dict[str, str]) -> str:
     if not answer["ok"]:
         raise LibraryError(answer["detail"], hint=answer["hint"])
     return answer["detail"]
+
+
+def doctor() -> list[dict[str, object]]:
+    """Ask every backend that is configured whether it answers, as ``jiyuan doctor`` does.
+
+    Returns
+    -------
+    list of dict
+        For each: ``name``, ``target``, ``ok``, ``detail`` and ``hint``.
+
+    Raises
+    ------
+    ConfigError
+        If a setting cannot be used.
+
+    Examples
+    --------
+    >>> import jiyuan as jy
+    >>> sorted(row["name"] for row in jy.doctor() if "registry" in row["name"])
+    ['veda registry']
+    """
+    running = [(library, _start(library)) for library in LIBRARIES]
+    return [
+        {**answer, "name": f"{library} {answer['name']}"}
+        for library, process in running
+        for answer in _answers(library, process)
+    ]
