@@ -14,6 +14,7 @@ import pytest
 import exia.models
 import exia.params
 from exia.cli import root
+from exia.tokens import Tokens
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -51,8 +52,11 @@ def test_the_readmes_commands_run(line):
 
 
 @pytest.fixture
-def filled(tmp_path):
-    """What the examples speak of: runs, two versions of a model, and of parameters."""
+def filled(tmp_path, monkeypatch):
+    """What the examples speak of: runs, two versions of a model, and of parameters, and a token."""
+    with monkeypatch.context() as patched:
+        patched.setattr("secrets.token_hex", lambda size: "1a2b3c4d")
+        Tokens().create("desk")
     for name in ("momentum", "momentum-live"):
         with exia.run(name, tags={"desk": "alpha"}) as run:
             run.log_metric("ic", 0.05)

@@ -114,6 +114,7 @@ MEANINGS = {
     "fallback": "Units that run in its place where it fails.",
     "flow": "Its name.",
     "fuse": "How units are put together in one task.",
+    "tolerance": "How far an output's numbers may be from those of an earlier run, relative to them.",
     "gate": "A table that is handed on where the condition holds.",
     "group": "What it is drawn in.",
     "if": "A condition without which it is skipped, such as params.mode == 'fast'.",

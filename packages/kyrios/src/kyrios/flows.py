@@ -162,9 +162,9 @@ class Flow:
         data: str | Data | None = None,
         history: str | History | None = None,
         run_id: str | None = None,
-        on_change: Callable[[str], None] = lambda said: None,
-        on_hang: Callable[[float], None] = lambda seconds: None,
-        on_start: Callable[[Loop], None] = lambda loop: None,
+        on_change: Callable[[str], None] | None = None,
+        on_hang: Callable[[float], None] | None = None,
+        on_start: Callable[[Loop], None] | None = None,
     ) -> tuple[Run, Report]:
         """Run a flow with ``schedule: {every: ...}`` as a service loop in this process, and wait for its end.
 
@@ -216,11 +216,12 @@ class Flow:
         with opened(data, history) as (tables, record), sole_owner(f"loop-{self.name}"), capturing():
             head = record.begin(self._head(identity, "loop", plan.values, tables))
             execution = Execution(self.graph, self.folder, head, tables, record)
-            loop = Loop(plan, execution, ticks, on_change)
+            loop = Loop(plan, execution, ticks, on_change or (lambda said: None))
             execution.move_run([State.QUEUED, State.RUNNING])
-            on_start(loop)
+            if on_start is not None:
+                on_start(loop)
             try:
-                with first_in_line(realtime), watched(loop, given, seen, on_hang):
+                with first_in_line(realtime), watched(loop, given, seen, on_hang or (lambda seconds: None)):
                     report = loop.run()
             except BaseException as exc:
                 execution.cancel_the_rest(type(exc).__name__)

@@ -22,7 +22,7 @@ _days = click.option(
 _forever = click.option("--forever", is_flag=True, help="It never expires.")
 
 
-@token.command(epilog="Example: exia token create desk --method signal --method 'get_*'")
+@token.command(epilog="Example: exia token create desk --method signal --method 'get_*' --json")
 @click.argument("name")
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="What it may call; a name or pattern. All.")
 @_days
@@ -47,7 +47,7 @@ def list_(as_json: bool) -> None:
     print_records([_record(one) for one in Tokens().all().values()], _COLUMNS, as_json=as_json)
 
 
-@token.command(epilog="Example: exia token rotate 1a2b3c4d --overlap 3600")
+@token.command(epilog="Example: exia token rotate 1a2b3c4d --overlap 3600 --json")
 @click.argument("id")
 @click.option(
     "--overlap",

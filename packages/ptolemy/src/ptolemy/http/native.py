@@ -137,7 +137,7 @@ def _written(
 def _body(found: Answer, kind: str, after: str | None) -> Any:
     if kind == "json":
         head = b'{"fields":%s,"items":' % quoted(found.kept.column_names)
-        return head + json_items(found) + b',"count":%d,"next":%s}' % (found.total, json_bytes(after))
+        return json_items(found, head, b',"count":%d,"next":%s}' % (found.total, json_bytes(after)))
     table = found.table
     if kind == "arrow":
         # The messages of a stream, one after the other: its writer takes three times as long for a small one.

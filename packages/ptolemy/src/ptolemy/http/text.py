@@ -17,10 +17,16 @@ _FLOAT = pa.float64()
 _SPECIAL = re.compile(rb'["\\\x00-\x1f]')  # what JSON writes otherwise than CSV
 
 
-def json_items(answer: Answer) -> bytes:
-    """Return the rows of an answer as a JSON array of arrays; null is null, a float keeps its point."""
+def json_items(answer: Answer, before: bytes = b"", behind: bytes = b"") -> bytes:
+    """Return the rows of an answer as a JSON array of arrays; null is null, a float keeps its point.
+
+    Parameters
+    ----------
+    before, behind
+        What stands around the array: to put it there later would copy all of it again.
+    """
     if answer.kept.num_rows <= SMALL:
-        return _by_orjson(answer.kept, -1 if answer.backwards else 1)
+        return b"".join((before, _by_orjson(answer.kept, -1 if answer.backwards else 1), behind))
     table = answer.table.combine_chunks()
     columns, nulls = [], 0
     for name in table.column_names:
@@ -29,7 +35,7 @@ def json_items(answer: Answer) -> bytes:
             column, missing = _number(column)
             nulls += missing
         elif column.null_count or _has_special(column):
-            return _by_orjson(table)
+            return b"".join((before, _by_orjson(table), behind))
         columns.append(column)
     sink = pa.BufferOutputStream()
     options = pyarrow.csv.WriteOptions(include_header=False, batch_size=16384)
@@ -38,9 +44,10 @@ def json_items(answer: Answer) -> bytes:
     if nulls:
         # Only a missing number may be written so; a text that holds it, or a row that begins with it, may not.
         if text.count(b",nan") != nulls:
-            return _by_orjson(table)
+            return b"".join((before, _by_orjson(table), behind))
         text = text.replace(b",nan", b",null")
-    return b"[[" + text[:-1].replace(b"\n", b"],[") + b"]]"
+    rows = memoryview(text.replace(b"\n", b"],["))[:-3]  # the last line has an end too
+    return b"".join((before, b"[[", rows, b"]]", behind))
 
 
 def _number(column: pa.Array[Any]) -> tuple[pa.Array[Any], int]:

@@ -94,7 +94,7 @@ def _answer(service: Service, asked: dict[str, Any], request: str) -> tuple[int,
         quoted(found.kept.column_names),
     )
     tail = b',"has_more":%s,"count":%d}}' % (b"true" if more else b"false", found.total)
-    return rows, b"".join((head, json_items(found), tail))
+    return rows, json_items(found, head, tail)
 
 
 def _said(exc: Exception) -> tuple[int, str]:
