@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,11 @@ def alive(folder: Path, name: str) -> list[int]:
         if "(sleep)" in stat and stat.rpartition(")")[2].split()[0] != "Z":
             found.append(pid)
     return found
+
+
+def others(folder: Path, name: str, before: int) -> list[int]:
+    """Return the processes of a component that run now, but for one."""
+    return [pid for pid in alive(folder, name) if pid != before]
 
 
 def kill_keeper(services: ProcessServices) -> None:
@@ -131,7 +137,7 @@ def test_a_program_that_is_killed_runs_again_in_time(services: ProcessServices, 
         (before,) = alive(tmp_path, name)
         begin = time.monotonic()
         os.kill(before, signal.SIGKILL)
-        until(lambda before=before, name=name: [p for p in alive(tmp_path, name) if p != before])
+        until(partial(others, tmp_path, name, before))
         seconds = time.monotonic() - begin
         slowest = max(slowest, seconds)
         until(lambda: all(s.state == "running" for s in services.states()))
