@@ -86,7 +86,9 @@ def boot() -> str | None:
 def environment() -> dict[str, Any]:
     """Return the digest of the installed packages: SHA-256 over ``name==version``, sorted, one a line."""
     # The folders' names say it; to read each package's metadata takes a hundred times as long.
-    folders = {Path(place) for place in sys.path if place}
+    # What a package carries inside of itself and adds to the path when it is imported (Ray does) is no package.
+    sites = {Path(place) for place in sys.path if Path(place).name in ("site-packages", "dist-packages")}
+    folders = {Path(place) for place in sys.path if place and not sites & set(Path(place).parents)}
     names = sorted({p.name.removesuffix(".dist-info") for d in folders if d.is_dir() for p in d.glob("*.dist-info")})
     lines = [f"{name.lower().replace('_', '-')}=={version}" for name, _, version in (n.rpartition("-") for n in names)]
     return {"digest": f"sha256:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}", "packages": len(lines)}

@@ -7,6 +7,7 @@ import json
 import platform
 import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 
@@ -19,7 +20,10 @@ def this_environment() -> dict[str, Any]:
     from importlib.metadata import distributions
 
     found: dict[str, str] = {}
-    for one in distributions():  # of two, the one that stands first on the path is imported
+    # What a package carries inside of itself and adds to the path when it is imported (Ray does) is no distribution.
+    sites = {Path(place) for place in sys.path if Path(place).name in ("site-packages", "dist-packages")}
+    path = [place for place in sys.path if not sites & set(Path(place).parents)]
+    for one in distributions(path=path):  # of two, the one that stands first on the path is imported
         found.setdefault((one.name or "").lower().replace("_", "-"), one.version)
     facts = {
         "python": platform.python_version(),

@@ -33,7 +33,7 @@ def runs() -> None:
     pass
 
 
-@runs.command("list", epilog="Example: exia runs list --where \"status = 'failed' and metrics.ic > 0.03\"")
+@runs.command("list", epilog="Example: exia runs list --where \"status = 'failed' and metrics.ic >= 0.03\"")
 @where_option
 @click.option("--name", help="Only runs of this name.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs that ended so, are running, or were lost.")
