@@ -51,12 +51,12 @@ def examine(checks: Iterable[Check], deadline: float | None = None) -> list[Find
     # Daemon threads: a driver that hangs in connect() must not keep the command alive.
     running = [(c, *_start(c)) for c in checks]
     # While this process is at work, on drivers or on its own, the backends are not to blame: twice, for a busy machine.
-    end = monotonic() + deadline - 2 * process_time()
+    begun, end = monotonic(), monotonic() + deadline - 2 * process_time()
     findings = []
     for check, thread, answers in running:
         # A busy disk of this machine is no dead server; a driver that tries again where nobody listens is hopeless.
         disk = 0.0 if _url(check.target).host else 10.0
-        while thread.is_alive() and monotonic() < end + disk + 2 * process_time() - (0.5 if answers else 0.0):
+        while thread.is_alive() and monotonic() < (begun + 0.4 if answers else end + disk + 2 * process_time()):
             thread.join(0.02)
         late = Finding(check.name, check.target, False, f"no answer within {deadline:.2g} s", "is the server running?")
         findings.append(answers[-1] if answers else late)

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     import subprocess
 
 LIBRARIES = ("veda", "exia", "kyrios", "ptolemy")
+_LONGEST = ("exia", "kyrios", "veda", "ptolemy")  # the one with the most drivers begins first
 
 
 def checks(config: Config) -> Iterable[Check]:
     """Give the checks of each library, under its name, with the answers that its own doctor got."""
-    running = [(library, _start(library)) for library in LIBRARIES]
+    running = {library: _start(library) for library in sorted(LIBRARIES, key=_LONGEST.index)}
     found = []
-    for library, process in running:
+    for library in LIBRARIES:
+        process = running[library]
         for answer in _answers(library, process):
             found.append(Check(f"{library} {answer['name']}", answer["target"], partial(_repeat, answer)))
     return found
@@ -37,9 +39,12 @@ def _start(library: str) -> subprocess.Popen[str]:
 
     # -P: a file of the user's folder that is called like a library must not be taken for it.
     command = [sys.executable, "-P", "-c", f"from {library}.cli import main; main()", "doctor", "--json"]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}
     )
+    if library != _LONGEST[0] and hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, process.pid, 5)  # the others are done long before it: they may yield
+    return process
 
 
 def _answers(library: str, process: subprocess.Popen[str]) -> list[dict[str, str]]:
