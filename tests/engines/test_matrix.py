@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,16 @@ FLOWS = sorted(p.parent.name for p in (ROOT / "examples/flows").glob("*/flow.yam
 
 Result = tuple[str, dict[str, bytes], list[tuple[str, str]]]
 
+
+def needs(module: str) -> pytest.MarkDecorator:
+    """Skip without the driver of an engine."""
+    return pytest.mark.skipif(find_spec(module) is None, reason=f"no module {module}; run: scripts/install servers")
+
+
 ENGINES = [
-    pytest.param("celery", marks=[pytest.mark.celery, pytest.mark.redis, pytest.mark.mysql]),
-    pytest.param("dask:?workers=2", marks=pytest.mark.dask),
-    pytest.param("ray:?workers=2", marks=pytest.mark.ray),
+    pytest.param("celery", marks=[pytest.mark.celery, pytest.mark.redis, pytest.mark.mysql, needs("celery")]),
+    pytest.param("dask:?workers=2", marks=[pytest.mark.dask, needs("distributed")]),
+    pytest.param("ray:?workers=2", marks=[pytest.mark.ray, needs("ray")]),
 ]
 
 

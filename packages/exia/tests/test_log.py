@@ -305,17 +305,18 @@ def test_a_forked_child_is_told_that_the_log_is_not_its_own(folder):
     writer = opened(folder)
     writer.put("parent")
     context = multiprocessing.get_context("fork")
-    said = context.Queue()
+    hears, says = context.Pipe(duplex=False)
 
     def child():
         try:
             writer.put("child")
         except Conflict as exc:
-            said.put(str(exc))
+            says.send(str(exc))
 
     process = context.Process(target=child)
     process.start()
-    assert "was opened before a fork" in said.get(timeout=10)
+    assert hears.poll(10)
+    assert "was opened before a fork" in hears.recv()
     process.join()
     writer.put("parent again")
     writer.close()

@@ -462,23 +462,25 @@ def test_a_heartbeat_of_nothing_is_refused(monkeypatch):
 
 def test_a_forked_child_cannot_log_to_its_parents_run(store):
     context = multiprocessing.get_context("fork")
-    said = context.Queue()
+    hears, says = context.Pipe(duplex=False)
 
     def child():
         try:
             run.log_metric("ic", 9.0)
         except RunClosed as exc:
-            said.put(str(exc))
+            says.send(str(exc))
         with exia.run("the child") as own:
             own.log_metric("ic", 2.0)
-        said.put(own.id)
+        says.send(own.id)
 
     with exia.run("parent") as run:
         run.log_metric("ic", 1.0)
         process = context.Process(target=child)
         process.start()
-        assert "was forked off" in said.get(timeout=20)
-        own = said.get(timeout=20)
+        assert hears.poll(20)
+        assert "was forked off" in hears.recv()
+        assert hears.poll(20)
+        own = hears.recv()
         process.join()
 
     assert [p.value for p in store.points(run.id, "ic")] == [1.0]

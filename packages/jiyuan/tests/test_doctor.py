@@ -31,6 +31,7 @@ def test_every_library_answers_for_its_backends(doctor):
 
 
 def test_a_server_that_is_down_is_named_with_a_hint(doctor):
+    pytest.importorskip("pymongo", reason="no module pymongo; run: scripts/install servers")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         done = doctor(EXIA_RUNS=f"mongodb://127.0.0.1:{taken.getsockname()[1]}/runs")
