@@ -16,7 +16,7 @@ def doctor(tmp_path):
 
     def run(*words, **variables):
         command = [str(Path(sys.executable).with_name("jiyuan")), "doctor", *words]
-        env = {**os.environ, "JIYUAN_HOME": str(tmp_path / "home"), **variables}
+        env = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"), **variables}
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
 
     return run
