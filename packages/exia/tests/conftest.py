@@ -40,11 +40,8 @@ def exia_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def server_url(word: str) -> str:
-    variable = f"EXIA_TEST_{word.upper()}_URL"
-    url = os.environ.get(variable)
-    if not url:
-        pytest.skip(f"set {variable} to the URL of a server to run this")
-    return url
+    # Where there is no server the test's mark has skipped it; without its mark a test must fail, not hide.
+    return os.environ[f"EXIA_TEST_{word.upper()}_URL"]
 
 
 @pytest.fixture

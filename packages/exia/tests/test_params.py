@@ -44,9 +44,7 @@ class Momentum(pydantic.BaseModel):
 @pytest.fixture
 def consul_url(tmp_path) -> Iterator[str]:
     pytest.importorskip("consul", reason="pip install 'jiyuan-exia[consul]' to run this")
-    given = os.environ.get("EXIA_TEST_CONSUL_URL")
-    if not given:
-        pytest.skip("set EXIA_TEST_CONSUL_URL to the URL of an agent to run this")
+    given = os.environ["EXIA_TEST_CONSUL_URL"]
     prefix = f"exia-test/{os.getpid()}/{tmp_path.name}"
     yield urlunsplit(urlsplit(given)._replace(path=f"/{prefix}"))
     client = agent()
