@@ -279,8 +279,6 @@ def test_summaries_of_samples_without_an_interval_have_no_rate(recorded):
 
 @pytest.fixture(params=["light", "dark"])
 def page(request, recorded, tmp_path):
-    if CHROMIUM is None:
-        pytest.skip("needs a browser: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     run("monitor", "page", "-o", str(tmp_path / "status.html"))
@@ -296,6 +294,7 @@ def page(request, recorded, tmp_path):
         browser.close()
 
 
+@pytest.mark.chromium
 def test_the_page_in_a_browser_is_whole_quiet_and_of_the_readers_colours(page):
     page.wait_for_load_state("networkidle")
 

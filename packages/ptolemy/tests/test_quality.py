@@ -137,8 +137,6 @@ def test_the_map_shows_what_share_of_a_months_sessions_is_there(faulty: Path):
 
 @pytest.fixture(params=["light", "dark"])
 def page(request: pytest.FixtureRequest, faulty: Path) -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("the report needs a browser: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -153,6 +151,7 @@ def page(request: pytest.FixtureRequest, faulty: Path) -> Iterator[Any]:
         browser.close()
 
 
+@pytest.mark.chromium
 def test_the_report_opens_without_a_sound_and_asks_no_other_host(page: Any):
     page.wait_for_load_state("networkidle")
 

@@ -236,8 +236,6 @@ def library(tmp_path_factory):
 
 @pytest.fixture(params=["light", "dark"])
 def page(request, library):
-    if CHROMIUM is None:
-        pytest.skip("needs a browser: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -252,6 +250,7 @@ def page(request, library):
         browser.close()
 
 
+@pytest.mark.chromium
 def test_in_a_browser_the_search_works_from_a_file_and_asks_no_host(page):
     rows = page.locator("#packages tr:visible")
     assert rows.count() == 6
@@ -276,6 +275,7 @@ def test_in_a_browser_the_search_works_from_a_file_and_asks_no_host(page):
     assert [url for url in page.asked if not url.startswith(("file:", "about:"))] == []
 
 
+@pytest.mark.chromium
 def test_in_a_browser_a_package_opens_is_styled_and_fits_a_telephone(page):
     page.set_viewport_size({"width": 390, "height": 800})
     page.get_by_role("link", name="garch").click()

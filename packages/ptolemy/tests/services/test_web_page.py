@@ -20,7 +20,7 @@ import pytest
 from ptolemy.testing.services import nobody_left, until
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
+pytestmark = pytest.mark.chromium
 PTOLEMY = str(Path(sys.executable).with_name("ptolemy"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
