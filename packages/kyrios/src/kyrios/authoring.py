@@ -14,102 +14,27 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Self
 
 from kyrios._house.errors import nearest
 from kyrios.document import Document
 from kyrios.errors import BadInput
+from kyrios.expressions import Column, Expression, Output, Parameter
 from kyrios.load import Units, judged_unit, link_document
 from kyrios.pieces import Piece, unit_piece
+from kyrios.signatures import module_of, ports_and_params, table_port
 
 if TYPE_CHECKING:
     from kyrios.flows import Flow
     from kyrios.run import Run
 
 _open: ContextVar[FlowBuilder | None] = ContextVar("kyrios_flow", default=None)
-
-_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object"}
-
-
-class Expression:
-    """A condition over parameters and tables; it is put together with comparisons, ``&``, ``|`` and ``~``."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __str__(self) -> str:
-        return self._text
-
-    def _compared(self, sign: str, other: object) -> Expression:
-        right = str(other) if isinstance(other, Expression) else repr(other)
-        return Expression(f"{self} {sign} {right}")
-
-    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
-        return self._compared("==", other)
-
-    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
-        return self._compared("!=", other)
-
-    def __lt__(self, other: object) -> Expression:
-        return self._compared("<", other)
-
-    def __le__(self, other: object) -> Expression:
-        return self._compared("<=", other)
-
-    def __gt__(self, other: object) -> Expression:
-        return self._compared(">", other)
-
-    def __ge__(self, other: object) -> Expression:
-        return self._compared(">=", other)
-
-    def __and__(self, other: Expression) -> Expression:
-        return Expression(f"({self}) and ({other})")
-
-    def __or__(self, other: Expression) -> Expression:
-        return Expression(f"({self}) or ({other})")
-
-    def __invert__(self) -> Expression:
-        return Expression(f"not ({self})")
-
-    def __bool__(self) -> bool:
-        raise BadInput("a condition is known when the flow runs, not before", hint="combine conditions with & | ~")
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class Column(Expression):
-    """A column of an output: its first cell in a condition, its values where it is mapped over."""
-
-
-class Parameter(Expression):
-    """A parameter of a flow: a value for a unit, or part of a condition."""
-
-    @property
-    def reference(self) -> str:
-        """The text that stands for it in a unit's parameters."""
-        return f"${{{self}}}"
-
-
-class Output:
-    """A table that a unit gives; an attribute is a column of it."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-
-    def __str__(self) -> str:
-        return self._source
-
-    def __getattr__(self, name: str) -> Column:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return Column(f"{self._source}.{name}")
 
 
 class Sequenced:
@@ -272,7 +197,7 @@ def unit(
             cache=cache, **run,
         )  # fmt: skip
     word = name or function.__name__
-    ports, params = _signature(function)
+    ports, params = ports_and_params(function)
     given = outputs if outputs is not None else ["result"]
     out = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given)
     lines = (function.__doc__ or "").strip().splitlines()
@@ -280,10 +205,10 @@ def unit(
         "kyrios": 1,
         "unit": word,
         "info": {"version": version, "summary": summary if summary is not None else (lines[0] if lines else "")},
-        "run": {"call": f"{_module(function)}:{function.__name__}", **run},
+        "run": {"call": f"{module_of(function)}:{function.__name__}", **run},
         "interface": {
-            "inputs": {port: _port((inputs or {}).get(port)) for port in ports},
-            "outputs": {port: _port(columns) for port, columns in out.items()},
+            "inputs": {port: table_port((inputs or {}).get(port)) for port in ports},
+            "outputs": {port: table_port(columns) for port, columns in out.items()},
             "params": params,
         },
     }
@@ -291,46 +216,6 @@ def unit(
     if cache:
         document["state"] = {"cache": True}
     return Unit(f"{word}@{version.partition('.')[0]}", document, function, function.__code__.co_firstlineno)
-
-
-def _port(columns: Mapping[str, str] | None) -> dict[str, Any]:
-    return {"type": "table", "columns": dict(columns)} if columns is not None else {"type": "table"}
-
-
-def _module(function: Callable[..., Any]) -> str:
-    if function.__module__ == "__main__" or function.__module__.startswith("_kyrios_"):
-        return Path(inspect.getfile(function)).stem
-    return function.__module__
-
-
-def _signature(function: Callable[..., Any]) -> tuple[list[str], dict[str, Any]]:
-    ports: list[str] = []
-    params: dict[str, Any] = {}
-    hints = inspect.get_annotations(function, eval_str=False)
-    for word, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY:
-            params[word] = {"type": _type(word, hints.get(word), function)}
-            if parameter.default is not parameter.empty:
-                params[word]["default"] = parameter.default
-        elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-            ports.append(word)
-        else:
-            raise BadInput(f"{function.__name__} takes {parameter}, which no unit may", hint="name what it takes")
-    return ports, params
-
-
-def _type(word: str, hint: Any, function: Callable[..., Any]) -> str:
-    if isinstance(hint, str):
-        hint = {t.__name__: t for t in _TYPES}.get(hint.partition("[")[0].partition(" |")[0].strip())
-    if isinstance(hint, types.UnionType):
-        hint = next(a for a in get_args(hint) if a is not types.NoneType)
-    found = _TYPES.get(get_origin(hint) or hint)
-    if found is None:
-        raise BadInput(
-            f"the parameter {word!r} of {function.__name__} has no type that a flow knows",
-            hint=f"annotate it with one of {', '.join(t.__name__ for t in _TYPES)}",
-        )
-    return found
 
 
 def use(ref: str) -> Unit:
@@ -517,7 +402,7 @@ def flow(
     times = (("cron", cron), ("tz", tz), ("every", every), ("overrun", overrun), ("watchdog", watchdog))
     schedule = {k: v for k, v in times if v is not None}
     document |= {k: v for k, v in (("schedule", schedule), ("params", dict(params or {}))) if v}
-    document |= {"inputs": {k: _port(v) for k, v in inputs.items()}} if inputs else {}
+    document |= {"inputs": {k: table_port(v) for k, v in inputs.items()}} if inputs else {}
     document |= {"defaults": dict(defaults)} if defaults else {}
     document["units"] = {}
     if fuse is not None:
