@@ -23,6 +23,7 @@ _SETTINGS = (
     "SIGNING_KEY",
     "TRUSTED_KEYS",
     "UNPICKLE",
+    "ISOLATE",
 )
 
 
