@@ -30,6 +30,7 @@ from exia.serving import PoolServer
 @click.option("--process", is_flag=True, help="Let each object live in a process of its own.")
 @click.option("--ray", is_flag=True, help="Let each object live in a Ray actor of its own.")
 @click.option("--monitor/--no-monitor", default=True, help="Record events and figures; see exia monitor.")
+@click.option("--record/--no-record", default=True, help="Record the versions and parameters served; see exia runs.")
 @click.option("--follow", type=click.FloatRange(0.1), help="Look each so many seconds for what REF names, and swap.")
 @click.option("--live", metavar="NAME", help="Follow the parameters NAME of exia params while it runs.")
 @click.option("--canary", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Its share of calls at first.")
@@ -45,6 +46,7 @@ def serve(
     process: bool,
     ray: bool,
     monitor: bool,
+    record: bool,
     follow: float | None,
     live: str | None,
     canary: float,
@@ -76,6 +78,7 @@ def serve(
                 min_idle=1,
                 process=process,
                 ray=ray,
+                record=record,
             )
         )
         if monitor:

@@ -101,8 +101,16 @@ class Changing(Living[T]):
         snapshot = dict(params)
         self._line.version.care.check_params(snapshot)
         line = self._aged(lambda old: Line(old.version, next(self._numbers), snapshot, old.epoch))
-        self._tell("params", generation=line.generation)
+        # What `exia.params.follow` gives says which version it is.
+        version = getattr(params, "version", None)
+        told = {} if version is None else {"parameters": getattr(params, "name", ""), "parameters_version": version}
+        self._tell("params", generation=line.generation, **told)
         return line.generation
+
+    def _in_force(self) -> list[Version[T]]:
+        """Return what new leases get: one version, or two while one is on trial."""
+        trial = self._trial
+        return [self._line.version, *([] if trial is None else [trial.line.version])]
 
     def swap(
         self,

@@ -16,7 +16,7 @@ from exia.pooling.entry import Entry, Lease
 from exia.pooling.events import Listener
 from exia.pooling.limits import Limits
 from exia.pooling.named import enroll
-from exia.pooling.statistics import PoolStats
+from exia.pooling.statistics import PoolStats, Used
 from exia.pooling.targets import Target
 from exia.pooling.waiting import seconds
 
@@ -203,6 +203,15 @@ class Pool(Changing[T]):
                 leaked=self._leaked,
                 returned=self._back,
             )
+
+    def used(self) -> list[Used]:
+        """Return the versions that leases have had, the oldest first, with their digests."""
+        with self._lock:
+            leases = self._leases.copy()
+            for entry in self._entries:
+                version = entry._line.version
+                leases[version.label, version.digest] += entry.uses + (entry._held is not None)
+        return [Used(version, digest, n) for (version, digest), n in leases.items() if n]
 
     def __enter__(self) -> Pool[T]:
         self._warm()

@@ -80,7 +80,8 @@ class Living(Tending[T]):
         """
         deadline = monotonic() + seconds(timeout, "timeout")
         with self._lock:
-            if not self._closed:
+            first = not self._closed
+            if first:
                 self._shut("is closed")
         dismiss(self)
         if self._keeper:
@@ -91,6 +92,8 @@ class Living(Tending[T]):
         with self._lock:
             self._note_empty()
         await self._empty.wait(min(threading.TIMEOUT_MAX, max(0.0, deadline - monotonic())))
+        if first:
+            self._tell("closed", leased=len(self._entries))
         return len(self._entries)
 
     async def _warm(self) -> None:
