@@ -144,9 +144,11 @@ def test_a_type_error_from_inside_a_method_stays_what_it_is():
         {"name": "a\nb"},
     ],
 )
-def test_limits_that_make_no_sense_are_refused(options):
-    with pytest.raises(BadInput):
+def test_limits_that_make_no_sense_are_refused_with_a_way_out(options):
+    with pytest.raises(BadInput) as caught:
         exia.pool(Engine, **options)
+    assert caught.value.hint
+    assert "\n" not in str(caught.value)
 
 
 def test_objects_are_made_with_params():

@@ -14,7 +14,7 @@ import pytest
 import exia
 import exia.models
 import exia.params
-from exia.errors import BackendUnavailable, PoolNotFound
+from exia.errors import BackendUnavailable, BadInput, PoolNotFound, RefNotFound
 from exia.lineage import lineage_of
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "lineage.schema.json").read_text())
@@ -174,3 +174,40 @@ def test_a_saved_models_pool_names_the_version_that_its_alias_meant():
         assert weights == {"w": 1}
 
     assert session()["packages"] == [{"ref": "weights@1", "name": "weights", "version": "1", "digest": digest}]
+
+
+class TestFollowing:
+    def test_an_alias_that_moves_in_the_store_swaps_the_pool(self):
+        exia.models.save("weights", {"w": 1}, alias="champion")
+        ref = "model:weights@champion"
+        with exia.pool(ref, record=True) as pool, exia.follow(pool, ref, every=3600) as follower:
+            assert not follower.look()
+            with pool.lease() as running:
+                exia.models.save("weights", {"w": 2}, alias="champion")
+                assert follower.look()
+                assert running == {"w": 1}
+                with pool.lease() as new:
+                    assert new == {"w": 2}
+            exia.models.rollback("weights")
+            assert follower.look()
+            assert pool.version == "weights@1"
+
+        assert [p["ref"] for p in session()["packages"]] == ["weights@1", "weights@2"]
+
+    def test_an_alias_that_is_gone_leaves_the_pool_as_it_is(self):
+        exia.models.save("weights", {"w": 1}, alias="champion")
+        ref = "model:weights@champion"
+        with exia.pool(ref) as pool, exia.follow(pool, ref, every=3600) as follower:
+            exia.models.alias("weights", "champion", None)
+
+            assert not follower.look()
+            assert pool.version == "weights@1"
+
+    def test_what_a_swap_does_not_take_is_refused_at_once(self):
+        with exia.pool(Model) as pool:
+            with pytest.raises(BadInput, match="canari"):
+                exia.follow(pool, "python:statistics:NormalDist", canari=0.1)
+            with pytest.raises(BadInput, match="more than 0"):
+                exia.follow(pool, "python:statistics:NormalDist", every=0)
+            with pytest.raises(RefNotFound):
+                exia.follow(pool, "model:ghost")

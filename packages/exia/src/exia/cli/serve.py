@@ -14,8 +14,7 @@ from exia._house.command import Command, json_option, note
 from exia._house.output import print_record
 from exia.errors import BadInput
 from exia.monitor import start
-from exia.pooling import pool
-from exia.pooling.following import Follower
+from exia.pooling import Follower, pool
 from exia.serving import PoolServer
 
 

@@ -30,7 +30,7 @@ class ParamsVersion:
             text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             return text.encode()
         except (TypeError, ValueError) as exc:
-            raise BadInput(f"a value of {self.name} is no JSON: {exc}") from None
+            raise BadInput(f"a value of {self.name} is no JSON: {exc}", hint="numbers, text, lists, objects") from None
 
     @classmethod
     def parse(cls, body: bytes) -> ParamsVersion:

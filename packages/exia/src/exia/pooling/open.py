@@ -286,4 +286,4 @@ def _record(opened: Any) -> None:
 
 def _check_name(name: str | None) -> None:
     if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
-        raise BadInput(f"a pool cannot be called {name!r}")
+        raise BadInput(f"a pool cannot be called {name!r}", hint="one line of text that can be printed")

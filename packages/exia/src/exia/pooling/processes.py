@@ -87,7 +87,9 @@ class Remote(Elsewhere):
             try:
                 self._channel.send(message)
             except (pickle.PicklingError, TypeError, AttributeError) as exc:
-                raise BadInput(f"the arguments cannot be sent to another process: {exc}") from None
+                raise BadInput(
+                    f"the arguments cannot be sent to another process: {exc}", hint="send data, not open files or locks"
+                ) from None
             except OSError as exc:
                 raise self._died() from exc
             try:
