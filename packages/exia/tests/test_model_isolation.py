@@ -25,6 +25,7 @@ from exia.errors import (
     WrongArguments,
 )
 from exia.models.isolation import fence
+from exia.models.isolation.apart import Replies
 from exia.models.isolation.data import packed, unpacked
 
 
@@ -164,6 +165,10 @@ class TestFence:
         assert told("__import__('os').kill(__import__('os').getppid(), 0)") == "PermissionError"
         assert told("__import__('resource').prlimit(__import__('os').getppid(), 7, (9, 9))") == "PermissionError"
 
+    def test_it_leaves_no_process_behind_but_may_have_threads(self, isolate):
+        assert told("__import__('os').fork()") == "PermissionError"
+        assert told("(lambda t: (t.start(), t.join(), 'ran')[2])(__import__('threading').Thread(target=len))") == "ran"
+
     def test_it_inherits_no_open_file(self, isolate, tmp_path):
         (tmp_path / "secret").write_text("canary")
         with (tmp_path / "secret").open() as file:
@@ -199,6 +204,26 @@ def test_what_it_answers_is_never_unpickled(isolate):
 
     with exia.models.load("hostile") as model, pytest.raises(MethodFailed, match="M is no data"):
         model.me()
+
+
+def test_what_it_says_cannot_act_on_a_terminal(isolate):
+    escape = "exec('raise ValueError(chr(27) + chr(91) + chr(50) + chr(74) + chr(10) + chr(10))', {})"
+    exia.models.save("hostile", Hostile(escape), format="isolated")
+
+    with pytest.raises(LoadError) as caught:
+        exia.models.load("hostile")
+    assert "\x1b" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("reply", ["5", "[]", "[1, 2, 3]", '{"a": 1}'])
+def test_an_answer_of_another_shape_ends_it(reply):
+    here, there = socket.socketpair()
+    with here, there:
+        replies = Replies(here, 0, 0)
+
+        with pytest.raises(EOFError):
+            replies._unpack([bytearray(reply.encode())])
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from exia.pooling.shipping import Channel
 from exia.settings import SETTINGS
 
 _CHOICES = ("off", "isolated", "unfenced")
+_LONGEST = 20_000  #: Characters of an error or a docstring.
 _PATIENCE = 60.0  #: Seconds that a model may take to load.
 _BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from exia.models.isolation.worker import main; main()"
@@ -90,8 +91,9 @@ class Isolated(Remote):
         try:
             found = self._ask((readable_here() if self._fenced else None, self._data))
             table = {
-                str(name): MethodInfo(signature=str(info["signature"]), summary=str(info["summary"]))
+                name: MethodInfo(signature=_plain(info["signature"]), summary=_plain(info["summary"]))
                 for name, info in found["methods"].items()
+                if name.isidentifier()
             }
         except MethodFailed as exc:
             raise LoadError(f"{self._what} does not load: {exc}") from None
@@ -106,13 +108,14 @@ class Isolated(Remote):
 
     def _failed(self, value: Any) -> Exception:
         try:
-            kind, text, told = (str(part) for part in value)
+            kind, text, told = (_plain(part) for part in value)
         except (TypeError, ValueError):
             kind, text, told = "Exception", "its process gave no answer", ""
+        text = " ".join(text.split())
         error: Exception = (
             WrongArguments(text) if kind == "WrongArguments" else MethodFailed(f"{self._what}: {kind}: {text}")
         )
-        error.add_note(f"in the model's own process:\n{_plain(told)}")
+        error.add_note(f"in the model's own process:\n{told}")
         return error
 
     def _end(self) -> None:
@@ -158,9 +161,10 @@ class Replies(Channel):
 
     def _unpack(self, parts: list[bytearray]) -> Any:
         try:
-            return unpacked(parts)
-        except ValueError as exc:
+            done, value = unpacked(parts)
+        except (ValueError, TypeError) as exc:
             raise EOFError(str(exc)) from None
+        return done is True, value
 
 
 def _end(process: subprocess.Popen[bytes], channel: Channel, owner: int) -> None:
@@ -170,5 +174,7 @@ def _end(process: subprocess.Popen[bytes], channel: Channel, owner: int) -> None
         process.wait()
 
 
-def _plain(text: str) -> str:
+def _plain(text: Any) -> str:
+    """Return text of that process without what a terminal would obey, and not without end."""
+    text = str(text)[:_LONGEST]
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
