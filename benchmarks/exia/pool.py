@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import exia
+from exia.errors import Conflict
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PEERS = ("psycopg-pool==3.3.3", "psycopg[binary]>=3.2", "pondpond==1.4.1", "SQLAlchemy==2.1.9")
@@ -286,7 +287,10 @@ def _shares(opened: Callable[[], Any], seconds: float) -> list[int]:
 
 
 def _swaps(rounds: int = 5, seconds: float = 1.0) -> tuple[float, float]:
-    """Return the ms that 20 swaps a round add to the 99th percentile of waits, and how many calls failed."""
+    """Return the ms that 20 swaps a round add to the 99th percentile of waits, and how many calls failed.
+
+    Every other swap puts the new version on trial with a quarter of the leases first.
+    """
     added, failed = [], 0
     for _ in range(rounds):
         calm, bad = _waits(0, seconds)
@@ -319,8 +323,11 @@ def _waits(swaps: int, seconds: float) -> tuple[float, int]:
             thread.start()
         for n in range(swaps or 20):
             if swaps:
-                pool.swap(versions[n % 2])
+                swap = pool.swap(versions[n % 2], canary=0.25 * (n // 2 % 2), trial=50)
             time.sleep(seconds / 20)
+            if swaps and swap.state == "canary":
+                with suppress(Conflict):  # its trial has just ended
+                    swap.promote()
         stop.set()
         for thread in threads:
             thread.join()

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -21,6 +23,7 @@ _SETTINGS = (
     "SIGNING_KEY",
     "TRUSTED_KEYS",
     "UNPICKLE",
+    "ISOLATE",
 )
 
 
@@ -45,11 +48,76 @@ def server_url(word: str) -> str:
 
 
 @pytest.fixture
+def in_thread() -> Callable[[Callable[[], Any]], tuple[threading.Thread, list[Any]]]:
+    """Call a function in a thread; gives the thread, and a list that gets what came of it."""
+
+    def start(target: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+        result: list[Any] = []
+
+        def work() -> None:
+            try:
+                result.append(target())
+            except BaseException as exc:
+                result.append(exc)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        return thread, result
+
+    return start
+
+
+@pytest.fixture
+def wait_until_waiting() -> Callable[[Any, int], None]:
+    """Return once so many callers wait for a pool's objects."""
+
+    def wait(pool: Any, n: int) -> None:
+        tick = threading.Event()
+        while pool.stats().waiting < n:
+            tick.wait(0.001)
+
+    return wait
+
+
+@pytest.fixture
 def minio_url(tmp_path: Path) -> str:
     """A place of the test's own in the bucket."""
     pytest.importorskip("minio", reason="pip install 'jiyuan-exia[minio]' to run this")
     parts = urlsplit(server_url("minio"))
     return urlunsplit(parts._replace(path=f"{parts.path}/{tmp_path.name}-{os.getpid()}"))
+
+
+@pytest.fixture
+def consul_agent() -> Iterator[Any]:
+    """Consul's own client, on the server of the tests."""
+    consul = pytest.importorskip("consul", reason="pip install 'jiyuan-exia[consul]' to run this")
+    parts = urlsplit(server_url("consul"))
+    client = consul.Consul(parts.hostname, parts.port)
+    yield client
+    client.http.session.close()
+
+
+@pytest.fixture
+def consul_url(tmp_path: Path, consul_agent: Any) -> Iterator[str]:
+    """A folder of the test's own in Consul."""
+    prefix = f"exia-test/{os.getpid()}/{tmp_path.name}"
+    yield urlunsplit(urlsplit(server_url("consul"))._replace(path=f"/{prefix}"))
+    consul_agent.kv.delete(prefix, recurse=True)
+
+
+@pytest.fixture(params=["file", pytest.param("consul", marks=pytest.mark.consul)])
+def params_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty place for parameters, once per backend."""
+    return f"file://{tmp_path}/params" if request.param == "file" else str(request.getfixturevalue("consul_url"))
+
+
+@pytest.fixture
+def params(params_url: str) -> Iterator[Any]:
+    """The parameters of `params_url`, opened."""
+    from exia.params import open_params
+
+    with open_params(params_url) as opened:
+        yield opened
 
 
 @pytest.fixture

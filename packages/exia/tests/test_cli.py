@@ -172,7 +172,7 @@ def test_doctor_asks_the_store_and_the_loaders(command, monkeypatch, tmp_path):
     code, out, _ = command("doctor", "--json")
     assert code == 0
     assert [row["name"] for row in json.loads(out)] == [
-        "runs", "objects", "blobs", "monitor", "artifacts", "log", "params", "loaders",
+        "runs", "objects", "blobs", "monitor", "artifacts", "log", "params", "isolated models", "loaders",
     ]  # fmt: skip
 
     (tmp_path / "text.db").write_text("no database at all, and long enough to be read as one" * 20)
@@ -208,7 +208,7 @@ def test_models_are_saved_compared_and_rolled_back(command, tmp_path):
         (("models", "show", "../weights"), 2, "begin with a letter"),
         (("models", "remove", "weights@1", "--no-input"), 2, "--yes"),
         (("models", "remove", "weights@1", "--yes"), 5, "exia models alias weights champion VERSION"),
-        (("models", "save", "weights", "w.pickle"), 2, "from Python"),
+        (("models", "save", "weights", "w.bin"), 2, "from Python"),
         (("models", "save", "weights", "ghost.json"), 3, ""),
         (("models", "import", "w.json"), 2, "exia models export"),
         (("models", "trust"), 2, "exia models trust"),

@@ -1,22 +1,15 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
-import warnings
-from collections.abc import Iterator
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import pydantic
 import pytest
 
 import exia
 import exia.params
-from exia.errors import BackendUnavailable, BadInput, ConfigError, Damaged, InvalidParams, ParamsChanged, ParamsNotFound
-from exia.params import Params, Schema, follow, open_params
+from exia.errors import BadInput, ConfigError, Damaged, InvalidParams, ParamsChanged, ParamsNotFound
+from exia.params import Schema, follow
 from exia.testing import ParamsContract
 
 WINDOW = {
@@ -39,35 +32,6 @@ class Momentum(pydantic.BaseModel):
         if self.mode == "short" and self.window > 100:
             raise ValueError("a short mode needs a window of 100 at most")
         return self
-
-
-@pytest.fixture
-def consul_url(tmp_path) -> Iterator[str]:
-    pytest.importorskip("consul", reason="pip install 'jiyuan-exia[consul]' to run this")
-    given = os.environ["EXIA_TEST_CONSUL_URL"]
-    prefix = f"exia-test/{os.getpid()}/{tmp_path.name}"
-    yield urlunsplit(urlsplit(given)._replace(path=f"/{prefix}"))
-    client = agent()
-    client.kv.delete(prefix, recurse=True)
-    client.http.session.close()
-
-
-def agent():
-    import consul
-
-    parts = urlsplit(os.environ["EXIA_TEST_CONSUL_URL"])
-    return consul.Consul(parts.hostname, parts.port)
-
-
-@pytest.fixture(params=["file", pytest.param("consul", marks=pytest.mark.consul)])
-def url(request, tmp_path) -> str:
-    return f"file://{tmp_path}/params" if request.param == "file" else request.getfixturevalue("consul_url")
-
-
-@pytest.fixture
-def params(url) -> Iterator[Params]:
-    with open_params(url) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -153,12 +117,12 @@ def test_a_difference_names_each_key_with_both_values(params):
     assert params.diff("momentum", 2, 2) == []
 
 
-def test_a_set_of_a_megabyte_is_kept_and_followed(params, url):
+def test_a_set_of_a_megabyte_is_kept_and_followed(params, params_url):
     params.define("weights", {"type": "object", "properties": {"w": {"type": "array", "default": []}}})
 
     params.set("weights", {"w": [0.125] * 150_000})
 
-    with follow("weights", url=url) as live:
+    with follow("weights", url=params_url) as live:
         assert len(live.snapshot.values["w"]) == 150_000
 
 
@@ -241,142 +205,6 @@ class TestRules:
         assert exia.params.names() == []
 
 
-class Target:
-    """What a pool is to parameters."""
-
-    def __init__(self) -> None:
-        self.given: list[dict] = []
-
-    def set_params(self, params):
-        if params.get("window") == 13:
-            raise ValueError("thirteen is not for us")
-        self.given.append(params)
-
-
-class TestFollowing:
-    def test_a_change_reaches_every_target(self, params, url):
-        params.define("momentum", WINDOW)
-        a, b = Target(), Target()
-        with follow("momentum", a, b, url=url) as live:
-            params.set("momentum", {"window": 10, "mode": "short"}, why="faster")
-
-            assert live.wait(2, timeout=20)
-
-            assert live.snapshot.values == {"window": 10, "mode": "short", "limits": {}}
-            assert (live.generation, live.snapshot.version, live.snapshot.why) == (1, 2, "faster")
-        assert (
-            a.given
-            == b.given
-            == [
-                {"window": 20, "mode": "long", "limits": {}},
-                {"window": 10, "mode": "short", "limits": {}},
-            ]
-        )
-
-    def test_a_snapshot_cannot_be_changed(self, params, url):
-        params.define("momentum", WINDOW, {"limits": {"max": 1}})
-
-        with follow("momentum", url=url) as live:
-            with pytest.raises(TypeError):
-                live.snapshot.values["window"] = 1
-            with pytest.raises(TypeError):
-                live.snapshot.values["limits"]["max"] = 2
-
-    def test_the_pydantic_model_comes_with_the_values(self, params, url):
-        params.define("momentum", Momentum)
-
-        with follow("momentum", schema=Momentum, url=url) as live:
-            params.set("momentum", {"window": 7})
-            live.wait(2, timeout=20)
-
-            assert live.snapshot.model == Momentum(window=7)
-
-    def test_a_bad_remote_value_never_reaches_a_target(self, params, url):
-        params.define("momentum", WINDOW)
-        target, events = Target(), []
-        with follow("momentum", target, url=url, on_event=lambda *e: events.append(e)) as live:
-            now = params.get("momentum")
-            broken = json.loads(now.body()) | {"version": 2, "values": {"window": -1}}
-            params.store.publish("momentum", 2, json.dumps(broken).encode())
-
-            assert live.wait(2, timeout=20)
-
-            assert live.snapshot.version == 1
-            assert live.rejected.version == 2
-            assert "window is -1" in live.rejected.reason
-            params.rollback("momentum", 1)
-            assert live.wait(3, timeout=20)
-            assert (live.snapshot.version, live.rejected) == (3, None)
-        assert [g["window"] for g in target.given] == [20, 20]
-        assert [e[0] for e in events][:2] == ["rejected", "changed"]
-
-    @pytest.mark.parametrize("body", [b"no json", b"[]", b'{"name": 1}'])
-    def test_bytes_that_are_no_version_never_reach_a_target(self, params, url, body):
-        params.define("momentum", WINDOW)
-        target = Target()
-        with follow("momentum", target, url=url) as live:
-            params.store.publish("momentum", 2, body)
-            live.wait(2, timeout=20)
-
-            assert live.snapshot.version == 1
-            assert live.rejected.version == 2
-        assert len(target.given) == 1
-
-    def test_the_rules_of_the_code_that_runs_here_hold_too(self, params, url):
-        params.define("momentum", {"type": "object", "additionalProperties": True}, {"window": 20})
-        with follow("momentum", schema=Momentum, url=url) as live:
-            params.set("momentum", {"window": 0})
-            live.wait(2, timeout=20)
-
-            assert live.rejected.version == 2
-
-    def test_the_check_of_the_algorithm_may_refuse(self, params, url):
-        params.define("momentum", WINDOW)
-        with follow("momentum", url=url, check=lambda values: values["window"] % 2 == 0) as live:
-            params.set("momentum", {"window": 3})
-            live.wait(2, timeout=20)
-
-            assert "own check" in live.rejected.reason
-
-    def test_what_one_target_refuses_no_target_keeps(self, params, url):
-        params.define("momentum", WINDOW)
-        calm = Target()
-        calm.set_params = calm.given.append
-        with follow("momentum", calm, Target(), url=url) as live:
-            params.set("momentum", {"window": 13})
-            live.wait(2, timeout=20)
-
-            assert live.snapshot.values["window"] == 20
-        assert [g["window"] for g in calm.given] == [20, 13, 20]
-
-    def test_what_is_not_defined_cannot_be_followed(self, url):
-        with pytest.raises(ParamsNotFound, match="ghost"):
-            follow("ghost", url=url)
-
-    def test_a_forked_child_follows_too(self, params, url):
-        params.define("momentum", WINDOW)
-        with follow("momentum", url=url) as live:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12, of a fork where threads run
-                child = os.fork()
-            if child == 0:
-                os._exit(0 if live.wait(2, timeout=20) else 1)
-            params.set("momentum", {"window": 10})
-
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-def test_without_inotify_a_change_arrives_all_the_same(tmp_path, monkeypatch):
-    from exia.params.watch import FolderWatch
-
-    monkeypatch.setattr(FolderWatch, "__enter__", lambda self: self)
-    exia.params.define("momentum", WINDOW)
-    with follow("momentum") as live:
-        exia.params.set("momentum", {"window": 10})
-
-        assert live.wait(2, timeout=20)
-
-
 def test_what_a_killed_writer_left_before_the_pointer_moved_is_replaced(exia_home):
     exia.params.define("momentum", WINDOW)
     (exia_home / "params" / "momentum" / "v00000002.json").write_text("half a vers")
@@ -394,52 +222,6 @@ def test_an_altered_version_is_damaged_and_rolled_back(exia_home):
 
     with pytest.raises(Damaged, match="version 2 of momentum"):
         exia.params.get("momentum")
-
-
-@pytest.mark.consul
-class TestConsulDown:
-    def test_the_last_good_version_of_this_disk_is_used_and_told_to_be_stale(self, consul_url):
-        with open_params(consul_url) as params:
-            params.define("momentum", WINDOW, {"window": 7})
-        follow("momentum", url=consul_url).close()
-        target = Target()
-
-        with follow("momentum", target, url="consul://127.0.0.1:1") as live:
-            assert live.snapshot.stale
-            assert live.snapshot.values["window"] == 7
-        assert target.given == [{"window": 7, "mode": "long", "limits": {}}]
-
-    def test_a_damaged_copy_is_not_used(self, consul_url, exia_home):
-        with open_params(consul_url) as params:
-            params.define("momentum", WINDOW, {"window": 7})
-        follow("momentum", url=consul_url).close()
-        (copy,) = exia_home.joinpath("cache", "params").glob("*.json")
-        copy.write_bytes(copy.read_bytes().replace(b"7", b"8"))
-
-        with pytest.raises(BackendUnavailable):
-            follow("momentum", url="consul://127.0.0.1:1")
-
-    def test_the_doctor_says_how_old_the_copy_is(self, consul_url, exia_home, monkeypatch):
-        with open_params(consul_url) as params:
-            params.define("momentum", WINDOW)
-        follow("momentum", url=consul_url).close()
-        env = {**os.environ, "EXIA_PARAMS": "consul://:canary@127.0.0.1:1"}
-        command = [sys.executable, "-c", "from exia.cli import main; main()", "doctor"]
-
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-
-        assert done.returncode == 6
-        assert "does not answer" in done.stdout
-        assert "momentum version 1 from" in done.stdout
-        assert "canary" not in done.stdout + done.stderr
-
-    def test_what_others_wrote_there_is_told(self, consul_url):
-        client = agent()
-        client.kv.put(f"{urlsplit(consul_url).path.strip('/')}/current/momentum", "no json")
-        client.http.session.close()
-
-        with open_params(consul_url) as params, pytest.raises(BackendUnavailable, match="no parameters"):
-            params.get("momentum")
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", "", "a b"])
@@ -472,64 +254,3 @@ def test_an_unknown_setting_is_an_error(tmp_path):
 
     with pytest.raises(ConfigError, match="param"):
         exia.params.names()
-
-
-class Signal:
-    """An algorithm that takes new parameters while it lives."""
-
-    made = 0
-
-    def __init__(self, window: int = 20, mode: str = "long", limits: object = None) -> None:
-        type(self).made += 1
-        self.window = window
-
-    def apply_params(self, snapshot) -> None:
-        self.window = snapshot["window"]
-
-
-class TestPools:
-    def test_every_object_has_a_change_at_its_next_lease_and_none_during_one(self, params, url):
-        Signal.made = 0
-        params.define("momentum", WINDOW)
-        with exia.pool(Signal, max_size=2) as pool, follow("momentum", pool, url=url) as live:
-            with pool.lease() as running, pool.lease():
-                params.set("momentum", {"window": 10})
-                assert live.wait(2, timeout=20)
-                assert running.window == 20
-
-            with pool.lease() as one, pool.lease() as other:
-                assert (one.window, other.window) == (10, 10)
-        assert Signal.made == 2
-
-    def test_objects_of_a_class_that_cannot_take_them_are_made_anew(self, params, url):
-        class Fixed:
-            def __init__(self, window: int = 20, mode: str = "long", limits: object = None) -> None:
-                self.window = window
-
-        params.define("momentum", WINDOW)
-        with exia.pool(Fixed, max_size=1) as pool, follow("momentum", pool, url=url) as live:
-            with pool.lease() as old:
-                pass
-            params.set("momentum", {"window": 10})
-            live.wait(2, timeout=20)
-
-            with pool.lease() as new:
-                assert new is not old
-                assert new.window == 10
-
-    def test_what_the_class_does_not_take_is_refused_and_the_pool_goes_on(self, params, url):
-        params.define("momentum", {"type": "object", "additionalProperties": True}, {"window": 20})
-        with exia.pool(dict, max_size=1) as pool, follow("momentum", pool, url=url), pool.lease() as values:
-            assert values == {"window": 20}
-
-        class Narrow:
-            def __init__(self, window: int) -> None:
-                self.window = window
-
-        with exia.pool(Narrow, params={"window": 20}) as pool, follow("momentum", pool, url=url) as live:
-            params.set("momentum", {"mode": "short"})
-            live.wait(2, timeout=20)
-
-            assert live.rejected.version == 2
-            with pool.lease() as narrow:
-                assert narrow.window == 20

@@ -1,24 +1,16 @@
 from __future__ import annotations
 
 import math
-import statistics
 import threading
 
 import pytest
 
 import exia
 from exia.errors import (
-    BadInput,
-    FactoryError,
     ForeignLease,
     LeaseReturned,
-    MethodNotFound,
     PoolBusy,
-    PoolClosed,
-    PoolExists,
-    PoolNotFound,
     PoolTimeout,
-    WrongArguments,
 )
 
 
@@ -70,26 +62,6 @@ class Careful:
         return self._note("on_error", None, "keep")
 
 
-def in_thread(target):
-    result = []
-
-    def work():
-        try:
-            result.append(target())
-        except BaseException as exc:
-            result.append(exc)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread, result
-
-
-def wait_until_waiting(pool, n):
-    tick = threading.Event()
-    while pool.stats().waiting < n:
-        tick.wait(0.001)
-
-
 def test_a_lease_gives_the_object_and_takes_it_back():
     with exia.pool(Engine, max_size=2) as pool:
         with pool.lease() as engine:
@@ -126,7 +98,7 @@ def test_a_timeout_of_nothing_does_not_wait():
         pool.acquire(timeout=0)
 
 
-def test_what_comes_back_goes_to_the_caller_who_waited_longest():
+def test_what_comes_back_goes_to_the_caller_who_waited_longest(in_thread, wait_until_waiting):
     with exia.pool(Engine, max_size=1) as pool:
         lease = pool.acquire()
         order = []
@@ -147,7 +119,7 @@ def test_what_comes_back_goes_to_the_caller_who_waited_longest():
         assert order == [0, 1, 2, 3]
 
 
-def test_nobody_overtakes_those_who_wait():
+def test_nobody_overtakes_those_who_wait(in_thread, wait_until_waiting):
     with exia.pool(Engine, max_size=1) as pool:
         lease = pool.acquire()
         thread, got = in_thread(lambda: pool.acquire())
@@ -161,7 +133,7 @@ def test_nobody_overtakes_those_who_wait():
         got[0].release()
 
 
-def test_more_callers_than_may_wait_are_turned_away_at_once():
+def test_more_callers_than_may_wait_are_turned_away_at_once(in_thread, wait_until_waiting):
     with exia.pool(Engine, max_size=1, max_waiting=1) as pool:
         lease = pool.acquire()
         thread, got = in_thread(lambda: pool.acquire())
@@ -245,7 +217,7 @@ def test_an_empty_pool_keeps_nothing_and_holds_its_limits():
         assert pool.stats().destroyed == {"idle": 2}
 
 
-def test_an_empty_pool_hands_an_object_on_to_who_waits():
+def test_an_empty_pool_hands_an_object_on_to_who_waits(in_thread, wait_until_waiting):
     with exia.pool(Engine, max_size=1, max_idle=0) as pool:
         lease = pool.acquire()
         engine = lease.object
@@ -284,7 +256,7 @@ def test_clear_destroys_what_is_idle_and_leaves_what_is_leased():
         assert (pool.stats().idle, pool.stats().destroyed) == (1, {"clear": 1})
 
 
-def test_resize_up_serves_who_waits():
+def test_resize_up_serves_who_waits(in_thread, wait_until_waiting):
     with exia.pool(Engine, max_size=1) as pool, pool.lease():
         thread, got = in_thread(lambda: pool.acquire())
         wait_until_waiting(pool, 1)
@@ -347,149 +319,6 @@ def test_min_idle_objects_are_ready_at_once_and_made_again_in_the_background():
         assert made.acquire(timeout=10)
 
 
-def test_every_verb_of_the_factory_is_asked_in_its_place():
-    factory = Careful()
-    with exia.pool(factory, validate_after=0) as pool:
-        pool.acquire().release()
-        pool.acquire().release()
-
-    assert factory.asked == ["make", "activate", "passivate", "validate", "activate", "passivate", "destroy"]
-
-
-def test_an_object_that_is_no_longer_valid_is_replaced():
-    factory = Careful(validate=False)
-    with exia.pool(factory, validate_after=0) as pool:
-        pool.acquire().release()
-        with pool.lease() as engine:
-            assert isinstance(engine, Engine)
-
-        assert (pool.stats().destroyed, pool.stats().created) == ({"validate": 1}, 2)
-
-
-def test_an_object_used_just_now_is_not_validated():
-    factory = Careful()
-    with exia.pool(factory, validate_after=3600) as pool:
-        pool.acquire().release()
-        pool.acquire().release()
-
-    assert "validate" not in factory.asked
-
-
-def test_a_factory_that_raises_reaches_the_borrower_and_frees_the_place():
-    factory = Careful(make=ValueError("no licence"))
-    with exia.pool(factory, max_size=1) as pool:
-        for _ in range(2):
-            with pytest.raises(FactoryError, match=r"make .* raised ValueError: no licence") as caught:
-                pool.acquire()
-            assert isinstance(caught.value.__cause__, ValueError)
-
-        assert (pool.stats().size, pool.stats().failures) == (0, {"make": 2})
-
-
-def test_a_factory_that_fails_for_one_serves_the_next_who_waits():
-    answers = iter([Engine(), ValueError("once"), Engine()])
-    entered, go = threading.Event(), threading.Event()
-
-    def make():
-        answer = next(answers)
-        if isinstance(answer, ValueError):
-            entered.set()
-            go.wait()
-            raise answer
-        return answer
-
-    with exia.pool(make, max_size=1) as pool:
-        pool.acquire().release()
-        pool.clear()
-        failing, failed = in_thread(lambda: pool.acquire())
-        entered.wait()
-        waiting, got = in_thread(lambda: pool.acquire())
-        wait_until_waiting(pool, 1)
-
-        go.set()
-        failing.join()
-        waiting.join()
-
-        assert isinstance(failed[0], FactoryError)
-        got[0].release()
-
-
-def test_a_factory_that_returns_nothing_is_refused():
-    with exia.pool(lambda: None) as pool:
-        with pytest.raises(FactoryError, match="returned None"):
-            pool.acquire()
-        assert pool.stats().size == 0
-
-
-def test_an_object_that_fails_to_activate_is_destroyed():
-    factory = Careful(activate=ValueError("cold"))
-    with exia.pool(factory) as pool:
-        with pytest.raises(FactoryError, match=r"activate .* cold"):
-            pool.acquire()
-        assert (pool.stats().size, pool.stats().destroyed) == (0, {"activate": 1})
-
-
-def test_an_object_that_fails_to_passivate_is_destroyed():
-    with exia.pool(Careful(passivate=ValueError("stuck"))) as pool:
-        pool.acquire().release()
-
-        assert (pool.stats().size, pool.stats().destroyed, pool.stats().failures) == (
-            0,
-            {"passivate": 1},
-            {"passivate": 1},
-        )
-
-
-def test_a_failing_destroy_frees_the_place_all_the_same():
-    with exia.pool(Careful(destroy=ValueError("held")), max_size=1) as pool:
-        pool.acquire().release()
-
-        pool.clear()
-
-        assert (pool.stats().size, pool.stats().failures) == (0, {"destroy": 1})
-
-
-@pytest.mark.parametrize(
-    ("verdict", "size", "verbs"),
-    [
-        ("keep", 1, ["on_error", "passivate"]),
-        ("reset", 1, ["on_error", "passivate", "activate", "validate", "passivate"]),
-        ("destroy", 0, ["on_error", "destroy"]),
-    ],
-)
-def test_the_factory_decides_what_becomes_of_an_object_after_an_error(verdict, size, verbs):
-    factory = Careful(on_error=verdict)
-    with exia.pool(factory) as pool:
-        lease = pool.acquire()
-        factory.asked.clear()
-        with pytest.raises(ZeroDivisionError), lease:
-            _ = 1 / 0
-
-        assert pool.stats().size == size
-        assert factory.asked == verbs
-
-
-def test_a_plain_object_is_kept_after_an_error_and_destroyed_after_an_interrupt():
-    with exia.pool(Engine) as pool:
-        with pytest.raises(ValueError, match="mine"), pool.lease():
-            raise ValueError("mine")
-        assert pool.stats().size == 1
-
-        with pytest.raises(KeyboardInterrupt), pool.lease():
-            raise KeyboardInterrupt
-        assert pool.stats().destroyed == {"error": 1}
-
-
-def test_an_interrupt_while_making_frees_the_place():
-    def make():
-        raise KeyboardInterrupt
-
-    with exia.pool(make, max_size=1) as pool:
-        with pytest.raises(KeyboardInterrupt):
-            pool.acquire()
-        assert pool.stats().size == 0
-
-
 def test_a_dropped_lease_is_found_when_the_pool_runs_short():
     with exia.pool(Engine, max_size=1) as pool:
         pool.acquire()
@@ -498,166 +327,6 @@ def test_a_dropped_lease_is_found_when_the_pool_runs_short():
         with pool.lease(timeout=10) as engine:
             assert isinstance(engine, Engine)
         assert pool.stats().destroyed == {"lost": 2}
-
-
-def test_a_closed_pool_gives_nothing():
-    pool = exia.pool(Engine)
-    pool.acquire().release()
-    assert pool.close() == 0
-
-    with pytest.raises(PoolClosed):
-        pool.acquire()
-    with pytest.raises(PoolClosed):
-        pool.lease(timeout=0)
-    assert pool.stats().destroyed == {"close": 1}
-    assert pool.close() == 0
-
-
-def test_closing_fails_those_who_wait_and_destroys_what_comes_back():
-    factory = Careful()
-    pool = exia.pool(factory, max_size=1)
-    lease = pool.acquire()
-    thread, got = in_thread(lambda: pool.acquire())
-    wait_until_waiting(pool, 1)
-
-    assert pool.close(timeout=0) == 1
-    thread.join()
-
-    assert isinstance(got[0], PoolClosed)
-    assert "destroy" not in factory.asked
-    lease.release()
-    assert factory.asked[-1] == "destroy"
-    assert pool.close() == 0
-
-
-def test_closing_waits_for_what_is_out():
-    pool = exia.pool(Engine)
-    lease = pool.acquire()
-    thread, left = in_thread(lambda: pool.close(timeout=30))
-    while not pool.closed:
-        threading.Event().wait(0.001)
-
-    lease.release()
-    thread.join()
-
-    assert left == [0]
-
-
-def test_a_pool_is_found_by_its_name_until_it_is_closed():
-    with exia.pool(Engine, name="engines") as pool:
-        assert exia.get_pool("engines") is pool
-        with pytest.raises(PoolExists):
-            exia.pool(Engine, name="engines")
-        with pytest.raises(PoolNotFound) as caught:
-            exia.get_pool("engine")
-        assert caught.value.hint == "did you mean 'engines'?"
-
-    with pytest.raises(PoolNotFound):
-        exia.get_pool("engines")
-
-
-def test_two_pools_of_one_class_need_no_names():
-    with exia.pool(Engine) as first, exia.pool(Engine) as second:
-        assert first is not second
-        assert exia.get_pool("Engine") is first
-
-
-def test_a_ref_is_pooled_under_its_name():
-    with exia.pool("python:statistics:NormalDist", max_size=1) as pool, pool.lease() as normal:
-        assert isinstance(normal, statistics.NormalDist)
-        assert exia.get_pool("NormalDist") is pool
-
-
-def test_a_lease_calls_methods_by_name():
-    with exia.pool(Engine) as pool, pool.acquire() as lease:
-        assert lease.methods()["run"] == {
-            "signature": "(load: 'int', *, gear: 'int' = 1) -> 'int'",
-            "summary": "Return the work done.",
-        }
-        assert lease.call("run", 2, gear=3) == 6
-
-
-def test_a_method_that_is_not_there_names_the_nearest():
-    with exia.pool(Engine) as pool, pool.acquire() as lease:
-        with pytest.raises(MethodNotFound) as caught:
-            lease.call("rum")
-        assert caught.value.hint == "did you mean 'run'?"
-        with pytest.raises(MethodNotFound):
-            lease.call("__init__")
-
-
-def test_wrong_arguments_show_the_signature_and_nothing_runs():
-    with exia.pool(Engine) as pool, pool.acquire() as lease:
-        with pytest.raises(WrongArguments) as caught:
-            lease.call("run", speed=3)
-        assert caught.value.hint is not None
-        assert "run(load: 'int', *, gear: 'int' = 1)" in caught.value.hint
-
-
-def test_a_type_error_from_inside_a_method_stays_what_it_is():
-    with exia.pool(Engine) as pool, pool.acquire() as lease:
-        with pytest.raises(TypeError) as caught:
-            lease.call("broken")
-        assert not isinstance(caught.value, WrongArguments)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"max_size": 0},
-        {"max_size": True},
-        {"max_size": 2.0},
-        {"min_idle": -1},
-        {"max_idle": -1},
-        {"min_idle": 3, "max_size": 2},
-        {"min_idle": 1, "max_idle": 0},
-        {"max_waiting": -1},
-        {"timeout": -1},
-        {"timeout": math.nan},
-        {"timeout": None},
-        {"max_uses": 0},
-        {"max_lifetime": 0},
-        {"sample": -1},
-        {"order": "random"},
-        {"fork": "maybe"},
-        {"name": ""},
-        {"name": "a\nb"},
-    ],
-)
-def test_limits_that_make_no_sense_are_refused(options):
-    with pytest.raises(BadInput):
-        exia.pool(Engine, **options)
-
-
-def test_objects_are_made_with_params():
-    with exia.pool(statistics.NormalDist, params={"mu": 3}) as pool, pool.lease() as normal:
-        assert normal.mean == 3
-
-
-def test_params_that_the_target_does_not_take_are_refused_before_the_first_lease():
-    with pytest.raises(WrongArguments, match="unexpected keyword argument 'mean'"):
-        exia.pool(statistics.NormalDist, params={"mean": 3})
-    with pytest.raises(BadInput, match="params are for a class"):
-        exia.pool(Careful(), params={"mu": 3})
-    with pytest.raises(PoolNotFound):
-        exia.get_pool("NormalDist")
-
-
-@pytest.mark.parametrize("target", [None, 3, Engine()])
-def test_what_cannot_be_pooled_is_refused(target):
-    with pytest.raises(BadInput, match="cannot pool"):
-        exia.pool(target)
-
-
-def test_a_negative_timeout_is_refused_even_when_an_object_is_free():
-    with exia.pool(Engine) as pool:
-        pool.acquire().release()
-
-        with pytest.raises(BadInput):
-            pool.acquire(timeout=-1)
-        with pytest.raises(BadInput):
-            pool.resize(0)
-        assert (pool.stats().idle, pool.max_size) == (1, 8)
 
 
 def test_waits_and_holds_are_measured_on_choice():

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -168,7 +169,7 @@ def address(server: Server) -> str:
     )
 
 
-class Writer:
+class Writer(ABC):
     """Writes to one port until told to stop; keeps what was acknowledged, and what failed."""
 
     def __init__(self, url: str) -> None:
@@ -176,12 +177,13 @@ class Writer:
         self.done: list[int] = []
         self.failed = 0
 
+    @abstractmethod
     def write(self, n: int) -> None:
         """Write `n` once; it is acknowledged when this returns without an error."""
-        raise NotImplementedError
 
+    @abstractmethod
     def harm(self, url: str) -> str | None:
-        raise NotImplementedError
+        """Return what is lost of what was acknowledged, or there twice."""
 
     def try_to_write(self, n: int) -> None:
         try:

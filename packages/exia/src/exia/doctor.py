@@ -8,7 +8,7 @@ from typing import Any
 from exia._house.backends import BackendURL, open_backend
 from exia._house.config import Config, home
 from exia._house.doctor import Check
-from exia.errors import BackendUnavailable
+from exia.errors import BackendUnavailable, NotAllowed
 from exia.settings import NOWHERE
 
 
@@ -22,6 +22,7 @@ def checks(config: Config) -> Iterable[Check]:
         *([Check("mirror", _shown(config, "mirror"), _ping("mirror", mirror))] if mirror != NOWHERE else []),
         Check("log", str(home() / "log"), _waiting),
         Check("params", _shown(config, "params"), lambda: _params(config.text("params"))),
+        Check("isolated models", config.text("isolate"), _isolation),
         Check("loaders", "exia.loaders", _loaders),
     ]
 
@@ -70,6 +71,18 @@ def _params(url: str) -> str:
         return _ping("params", url)() + told
     except BackendUnavailable as exc:
         raise BackendUnavailable(f"{exc}{told or '; no copy on this disk'}", hint=exc.hint) from exc
+
+
+def _isolation() -> str:
+    from exia.models.isolation.apart import choice
+    from exia.models.isolation.fence import missing
+
+    chosen, lacks = choice(), missing()
+    if chosen == "isolated" and lacks:
+        raise NotAllowed(f"they do not load: {lacks}", hint="EXIA_ISOLATE=off, or unfenced if you trust who signs them")
+    if chosen == "unfenced":
+        return "they load in processes that can read files and use the network"
+    return "they do not load" if chosen == "off" else "they load in processes without files, network or secrets"
 
 
 def _loaders() -> str:

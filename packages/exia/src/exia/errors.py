@@ -9,7 +9,7 @@
     ├── LoadError              1   a ref exists but does not load
     ├── SwapRefused            1   a new version failed its check; the old one stays
     ├── WorkerDied             1   the process that an object lives in has ended
-    ├── MethodFailed           1   a command called a method, and that raised
+    ├── MethodFailed           1   a method raised that a command called, or an isolated model's did
     ├── Damaged                1   stored bytes are not those that were stored
     ├── PoolClosed             5   Conflict: the pool is closed, or was opened before a fork
     ├── PoolExists             5   Conflict: the name is taken
@@ -103,7 +103,7 @@ class LoadError(ExiaError):
 
 
 class MethodFailed(ExiaError):
-    """A method that a command called raised; what it raised is the ``__cause__``."""
+    """A method raised: one that a command called (the ``__cause__``), or an isolated model's (in a note)."""
 
 
 class PoolClosed(Conflict):

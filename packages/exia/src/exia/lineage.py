@@ -16,8 +16,9 @@ _UNKNOWN = f"sha256:{'0' * 64}"  # a run of another machine may have been record
 def lineage_of(run: RunRecord) -> dict[str, Any]:
     """Return the lineage record of `run` as it is now; its keys are in their fixed order.
 
-    Packages and data sets are those of `Run.log_package` and `Run.log_dataset`; ``rows`` is a number there, or the
-    first and the last row's number.
+    Packages, data sets and versions of live parameters are those of `Run.log_package`, `Run.log_dataset` and
+    `Run.log_parameters`; ``rows`` is a number there, or the first and the last row's number. A pool that records
+    itself is a session; of its packages it has those that were leased.
     """
     facts = run.facts
     environment = facts.get("environment", {})
@@ -25,7 +26,7 @@ def lineage_of(run: RunRecord) -> dict[str, Any]:
         "schema": SCHEMA,
         "run_id": run.id,
         "trace_id": run.tags.get("trace_id", run.id),
-        "kind": "run",
+        "kind": "session" if "session" in facts else "run",
         "name": run.name,
         "flow": None,
         "engine": "exia",
@@ -33,8 +34,8 @@ def lineage_of(run: RunRecord) -> dict[str, Any]:
         "state": _STATES.get(run.status, "running"),
         "started": run.started,
         "ended": run.ended,
-        "parameters": {"values": dict(sorted(run.params.items())), "version": _version(run.params)},
-        "packages": [_package(name, told) for name, told in _told(facts, "packages/")],
+        "parameters": _parameters(run.params, _told(facts, "parameters/")),
+        "packages": [_package(name, told) for name, told in _told(facts, "packages/") if told.get("leases") != 0],
         "datasets": [_dataset(name, told) for name, told in _told(facts, "datasets/")],
         "environment": {
             "digest": environment.get("digest", _UNKNOWN),
@@ -49,8 +50,16 @@ def _told(facts: dict[str, Any], prefix: str) -> list[tuple[str, dict[str, Any]]
     return [(key.removeprefix(prefix), facts[key]) for key in sorted(facts) if key.startswith(prefix)]
 
 
+def _parameters(values: dict[str, Any], told: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    found: dict[str, Any] = {"values": dict(sorted(values.items())), "version": _version(values)}
+    sets: dict[str, set[int]] = {}
+    for name, one in told:
+        sets.setdefault(one.get("name", name), set()).add(int(one["version"]))
+    return {**found, "sets": {name: sorted(sets[name]) for name in sorted(sets)}} if sets else found
+
+
 def _package(name: str, told: dict[str, Any]) -> dict[str, Any]:
-    version = told.get("version") or "unknown"
+    name, version = told.get("name", name), told.get("version") or "unknown"
     return {"ref": f"{name}@{version}", "name": name, "version": version, "digest": told.get("digest") or "unknown"}
 
 

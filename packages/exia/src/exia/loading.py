@@ -26,6 +26,7 @@ from exia.errors import (
 from exia.methods import MethodInfo, methods_of, methods_of_class
 
 _GROUP = "exia.loaders"
+_OWN = {"model", "python"}  # not those of packages
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):(.+)", re.DOTALL)
 
 
@@ -142,7 +143,7 @@ def _choose(ref: str) -> tuple[EntryPoint, str]:
             f"no loader is called {match[1]!r}; known: {', '.join(sorted(known))}",
             hint=nearest(match[1], known) or "a ref without a loader's name is name or name@version",
         )
-    packed = sorted(known.keys() - {"python"})
+    packed = sorted(known.keys() - _OWN)
     if not packed:
         raise MissingExtra(
             f"{ref!r} is the ref of a package, and no loader of packages is installed", hint="pip install jiyuan-veda"

@@ -18,4 +18,5 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("signing_key", "", "PEM file of the Ed25519 key that signs models; one in the home by default."),
     Setting("trusted_keys", "", "Folder of the public keys whose models load; one in the home by default."),
     Setting("unpickle", "", "What a model in the format pickle may name: module:name, parted by blanks. Empty: none."),
+    Setting("isolate", "off", "Whether models in the format isolated load: off, isolated, or unfenced."),
 )

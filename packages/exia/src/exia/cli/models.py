@@ -41,17 +41,19 @@ def list_(as_json: bool) -> None:
 @why_option
 @json_option
 def save(name: str, file: Path, tags: tuple[str, ...], alias: str | None, why: str, as_json: bool) -> None:
-    """Save FILE (.safetensors, .npz or .json) as the next version of NAME."""
-    format = file.suffix.removeprefix(".")
+    """Save FILE as the next version of NAME: .safetensors, .npz or .json, or a .pickle as an isolated model."""
+    format = {".pickle": "isolated", ".pkl": "isolated"}.get(file.suffix, file.suffix.removeprefix("."))
     if format not in FORMATS or format == "pickle":
         raise BadInput(
-            f"{file} is neither .safetensors nor .npz nor .json", hint="save other models from Python: exia.models.save"
+            f"{file} is neither .safetensors nor .npz nor .json nor .pickle",
+            hint="save other models from Python: exia.models.save",
         )
     parted = [tag.partition("=") for tag in tags]
     for key, equals, _ in parted:
         if not equals:
             raise BadInput(f"the tag {key!r} has no value", hint="write it as --tag desk=alpha")
-    model = open_format(format).load(file.read_bytes())
+    data = file.read_bytes()
+    model = data if format == "isolated" else open_format(format).load(data)
     with open_models() as store:
         info = store.save(
             name, model, format=format, tags={key: value for key, _, value in parted}, alias=alias, why=why
@@ -76,7 +78,9 @@ def verify(ref: str, as_json: bool) -> None:
     """Check the signature, the hash and the format of one version by loading it."""
     with open_models() as store:
         info = store.info(ref)
-        store.load(info.ref)
+        model = store.load(info.ref)
+        if info.format == "isolated":
+            model.__exit__()
     print_record({"ref": info.ref, "digest": info.digest, "state": "ok"}, as_json=as_json)
 
 

@@ -14,8 +14,7 @@ from exia._house.command import Command, json_option, note
 from exia._house.output import print_record
 from exia.errors import BadInput
 from exia.monitor import start
-from exia.pooling import pool
-from exia.pooling.following import Follower
+from exia.pooling import Follower, pool
 from exia.serving import PoolServer
 
 
@@ -30,6 +29,7 @@ from exia.serving import PoolServer
 @click.option("--process", is_flag=True, help="Let each object live in a process of its own.")
 @click.option("--ray", is_flag=True, help="Let each object live in a Ray actor of its own.")
 @click.option("--monitor/--no-monitor", default=True, help="Record events and figures; see exia monitor.")
+@click.option("--record/--no-record", default=True, help="Record the versions and parameters served; see exia runs.")
 @click.option("--follow", type=click.FloatRange(0.1), help="Look each so many seconds for what REF names, and swap.")
 @click.option("--live", metavar="NAME", help="Follow the parameters NAME of exia params while it runs.")
 @click.option("--canary", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Its share of calls at first.")
@@ -45,6 +45,7 @@ def serve(
     process: bool,
     ray: bool,
     monitor: bool,
+    record: bool,
     follow: float | None,
     live: str | None,
     canary: float,
@@ -76,6 +77,7 @@ def serve(
                 min_idle=1,
                 process=process,
                 ray=ray,
+                record=record,
             )
         )
         if monitor:

@@ -41,7 +41,7 @@ class ModelInfo:
             text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             data = text.encode()
         except (TypeError, ValueError) as exc:
-            raise BadInput(f"tags or schema are no JSON: {exc}") from None
+            raise BadInput(f"tags or schema are no JSON: {exc}", hint="tags={'desk': 'alpha'}") from None
         if len(data) > _MOST:
             raise BadInput(
                 f"tags, note and schema take {len(data)} bytes, more than {_MOST}", hint="keep such data in the model"

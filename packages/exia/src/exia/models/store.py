@@ -69,8 +69,8 @@ class Models:
         model
             A mapping of names to NumPy arrays, what JSON can hold, or what `format` takes.
         format
-            ``safetensors``, ``json``, ``npz`` or ``pickle``; chosen by the model if left out, and
-            never a pickle then.
+            ``safetensors``, ``json``, ``npz``, ``pickle`` or ``isolated``; chosen by the model if left
+            out, and never a pickle then.
         tags
             Text by text, for people and for searching.
         schema
@@ -94,8 +94,10 @@ class Models:
         if alias is not None:
             checked_name(alias, "alias")
         kept = checked_tags(tags)
-        told = checked_model(model, schema)
         chosen = format or format_for(model)
+        if chosen == "isolated" and schema is not None:
+            raise BadInput("an isolated model has no schema: nothing here looks into it", hint="leave the schema out")
+        told = checked_model(model, schema)
         data = open_format(chosen).dump(model)
         digest = self._blobs.put(data)
         identity = uuid7()
@@ -125,7 +127,7 @@ class Models:
         raise Conflict(f"{name} is being saved by many at once; no number was free in {_TRIES} tries", hint="try again")
 
     def load(self, ref: str) -> Any:
-        """Return the model that `ref` names; its arrays are read-only.
+        """Return the model that `ref` names; its arrays are read-only, and an isolated one lives elsewhere.
 
         The signature of its manifest is checked, then the hash of its bytes, and only then is a
         byte of it parsed.
@@ -144,12 +146,13 @@ class Models:
         Damaged
             If its bytes are not those that were saved.
         NotAllowed
-            If it is a pickle, and the configuration does not list what is in it.
+            If it is a pickle, and the configuration does not list what is in it, or does not let it load.
         """
         info = self.info(ref)
         # The one place where bytes of a store become objects.
         model = open_format(info.format).load(self._blobs.get(info.digest.removeprefix("sha256:")))
-        checked_model(model, info.schema)
+        if info.format != "isolated":
+            checked_model(model, info.schema)
         return model
 
     def info(self, ref: str) -> ModelInfo:
@@ -215,11 +218,11 @@ class Models:
     def diff(self, one: str, other: str) -> list[Difference]:
         """Return what differs between two models: facts about them, then arrays or JSON values.
 
-        Of an array that differs in its numbers alone it gives the largest difference.
+        Of an array that differs in its numbers alone it gives the largest difference. Isolated models stay closed.
         """
         a, b = self.info(one), self.info(other)
         facts = [Difference(k, v, asdict(b)[k]) for k, v in asdict(a).items() if v != asdict(b)[k]]
-        if a.digest == b.digest:
+        if a.digest == b.digest or "isolated" in (a.format, b.format):
             return facts
         return facts + list(_differences("", self.load(one), self.load(other)))
 

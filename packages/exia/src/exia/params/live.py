@@ -18,7 +18,7 @@ from exia.params.last import LastGood
 from exia.params.port import Head, checked_name
 from exia.params.schema import Schema
 from exia.params.store import Params, open_params
-from exia.params.version import ParamsVersion
+from exia.params.version import ParamsVersion, Values
 
 _log = logging.getLogger("exia")
 _ROUND = 10.0  # seconds after which the head is read anew, whatever the watch has said
@@ -101,7 +101,7 @@ class Live:
     def feed(self, target: TakesParams) -> None:
         """Give `target` the parameters in force now, and each that follows; raise what it raises."""
         with self._lock:
-            target.set_params(dict(self.snapshot.values))
+            target.set_params(_given(self.snapshot))
             self._targets.append(target)
 
     def wait(self, version: int, timeout: float = 5.0) -> bool:
@@ -199,8 +199,7 @@ class Live:
             version = self._params.at(self.name, head)
             snapshot = self._checked(version)
             with self._changed:
-                before = dict(self.snapshot.values)
-                self._hand(dict(snapshot.values), before)
+                self._hand(snapshot, self.snapshot)
                 self._state = (self.generation + 1, snapshot)
                 self.rejected = None
                 self._head = head
@@ -221,16 +220,16 @@ class Live:
         self._unkept = version
         self._tell("changed", version=snapshot.version, who=snapshot.who, why=snapshot.why)
 
-    def _hand(self, values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-        """Give `values` to every target, or to none."""
+    def _hand(self, snapshot: Snapshot, before: Snapshot) -> None:
+        """Give a snapshot to every target, or to none."""
         done: list[TakesParams] = []
         try:
             for target in self._targets:
-                target.set_params(dict(values))
+                target.set_params(_given(snapshot))
                 done.append(target)
         except Exception:
             for target in done:
-                target.set_params(dict(before))
+                target.set_params(_given(before))
             raise
 
     def _tell(self, event: str, **facts: Any) -> None:
@@ -294,6 +293,10 @@ def follow(
         live.close()
         raise
     return live
+
+
+def _given(snapshot: Snapshot) -> Values:
+    return Values(snapshot.values, snapshot.name, snapshot.version)
 
 
 def _frozen(value: Any) -> Any:

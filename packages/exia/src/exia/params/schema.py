@@ -34,7 +34,7 @@ class Schema:
         except (TypeError, ValueError) as exc:
             if isinstance(exc, BadInput):
                 raise
-            raise BadInput(f"the schema is no JSON: {exc}") from None
+            raise BadInput(f"the schema is no JSON: {exc}", hint="give a pydantic model, or a JSON Schema") from None
 
     @classmethod
     def of(cls, source: Any) -> Schema:
@@ -111,7 +111,9 @@ def _validator(text: str) -> Any:
     try:
         Draft202012Validator.check_schema(document)
     except SchemaError as exc:
-        raise BadInput(f"the schema is no JSON Schema: {exc.message}") from None
+        raise BadInput(
+            f"the schema is no JSON Schema: {exc.message}", hint="give a pydantic model, or a JSON Schema"
+        ) from None
     return Draft202012Validator(document)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ class ParamsVersion:
             text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             return text.encode()
         except (TypeError, ValueError) as exc:
-            raise BadInput(f"a value of {self.name} is no JSON: {exc}") from None
+            raise BadInput(f"a value of {self.name} is no JSON: {exc}", hint="numbers, text, lists, objects") from None
 
     @classmethod
     def parse(cls, body: bytes) -> ParamsVersion:
@@ -41,6 +42,15 @@ class ParamsVersion:
         if not isinstance(made.values, dict) or not isinstance(made.schema, dict):
             raise Damaged("a version of parameters cannot be read: it has no values or no schema")
         return made
+
+
+class Values(dict[str, Any]):
+    """Values as a target of `exia.params.follow` gets them: they say whose they are, and which version."""
+
+    def __init__(self, values: Mapping[str, Any], name: str, version: int) -> None:
+        super().__init__(values)
+        self.name = name
+        self.version = version
 
 
 class Change(NamedTuple):

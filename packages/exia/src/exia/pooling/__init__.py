@@ -4,6 +4,7 @@ from exia.pooling.entry import Entry, Lease
 from exia.pooling.events import Event, Listener
 from exia.pooling.exporting import prometheus
 from exia.pooling.factory import Factory, Verdict
+from exia.pooling.following import Follower, follow
 from exia.pooling.keyed import KeyedPool, keyed_pool
 from exia.pooling.named import get_pool
 from exia.pooling.open import async_pool, pool
@@ -15,6 +16,7 @@ __all__ = [
     "Entry",
     "Event",
     "Factory",
+    "Follower",
     "Histogram",
     "KeyedPool",
     "Lease",
@@ -24,6 +26,7 @@ __all__ = [
     "Swap",
     "Verdict",
     "async_pool",
+    "follow",
     "get_pool",
     "keyed_pool",
     "pool",

@@ -15,7 +15,7 @@ class Event:
     Attributes
     ----------
     kind
-        ``created``, ``destroyed``, ``timeout``, ``refused``, ``failed``, ``leaked``, ``returned`` (a
+        ``created``, ``destroyed``, ``timeout``, ``refused``, ``leaked``, ``returned`` (a
         lease that was reported as leaked), ``changed``, ``drained``, ``params``, ``canary``,
         ``swapped``, ``undone``, ``settled``, ``closed``.
     pool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from inspect import signature
 from typing import Any
 
 from exia.errors import BadInput, ExiaError
@@ -12,6 +13,32 @@ from exia.pooling.targets import Target, resolved
 from exia.pooling.waiting import seconds
 
 _log = logging.getLogger("exia")
+
+
+def follow(pool: Pool[Any], ref: str, *, every: float = 5.0, **rules: Any) -> Follower:
+    """Swap `pool` whenever `ref` names another version: a newer release, or an alias that was moved.
+
+    Parameters
+    ----------
+    pool, ref, every, rules
+        As in `Follower`.
+
+    Raises
+    ------
+    BadInput
+        If `every` is no time, or `Pool.swap` does not take one of the rules.
+    RefNotFound
+        If nothing is published under the ref now.
+
+    Examples
+    --------
+    >>> import exia
+    >>> ref = "python:statistics:NormalDist"
+    >>> with exia.pool(ref) as pool, exia.follow(pool, ref, every=60, canary=0.1) as follower:
+    ...     follower.look()
+    False
+    """
+    return Follower(pool, ref, every=every, **rules)
 
 
 class Follower:
@@ -33,7 +60,14 @@ class Follower:
 
     def __init__(self, pool: Pool[Any], ref: str, *, every: float = 5.0, **rules: Any) -> None:
         if seconds(every, "every") == 0:
-            raise BadInput("every must be more than 0 seconds")
+            raise BadInput("every must be more than 0 seconds", hint="every=5")
+        # Refused now, and not at the first swap, which may be days away.
+        try:
+            signature(pool.swap).bind(ref, **rules)
+        except TypeError as exc:
+            raise BadInput(
+                f"a swap does not take this: {exc}", hint="canary, trial, max_errors, watch, probe"
+            ) from None
         self._pool = pool
         self._ref = ref
         self._every = every

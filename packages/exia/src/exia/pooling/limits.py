@@ -50,7 +50,7 @@ class Limits:
         seconds(self.timeout, "timeout")
         seconds(self.validate_after, "validate_after")
         if self.max_lifetime is not None and seconds(self.max_lifetime, "max_lifetime") == 0:
-            raise BadInput("max_lifetime must be more than 0 seconds")
+            raise BadInput("max_lifetime must be more than 0 seconds", hint="max_lifetime=3600")
         most = self.max_size if self.max_idle is None else min(self.max_idle, self.max_size)
         if self.min_idle > most:
             raise BadInput(
@@ -65,7 +65,9 @@ class Limits:
             rule = getattr(self, name)
             known = isinstance(rule, str) and name == "order"
             if rule is not None and not known and not callable(getattr(rule, verb, None)):
-                raise BadInput(f"{name} must be an object with a method {verb}(), not {rule!r}")
+                raise BadInput(
+                    f"{name} must be an object with a method {verb}(), not {rule!r}", hint="exia.strategies has ours"
+                )
 
     @cached_property
     def plain(self) -> bool:
@@ -116,4 +118,7 @@ class Limits:
 
 def _one_of(value: Any, name: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise BadInput(f"{name} must be {', '.join(repr(k) for k in known[:-1])} or {known[-1]!r}, not {value!r}")
+        raise BadInput(
+            f"{name} must be {', '.join(repr(k) for k in known[:-1])} or {known[-1]!r}, not {value!r}",
+            hint=f"{name}={known[0]!r}",
+        )

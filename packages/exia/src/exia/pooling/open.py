@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from exia.errors import BadInput
 from exia.pooling.elsewhere import Where
 from exia.pooling.factory import Factory
 from exia.pooling.limits import ForkPolicy, Limits, Track
+from exia.pooling.named import dismiss
 from exia.pooling.pool import Pool
 from exia.pooling.strategies import Eviction, Growth, HeldFor, Leak, Order, Validation
 from exia.pooling.targets import Target, resolved
@@ -44,6 +46,7 @@ def pool(
     background: bool = ...,
     process: bool = ...,
     ray: bool = ...,
+    record: bool = ...,
 ) -> Pool[Any]: ...
 
 
@@ -72,6 +75,7 @@ def pool(
     background: bool = ...,
     process: bool = ...,
     ray: bool = ...,
+    record: bool = ...,
 ) -> Pool[T]: ...
 
 
@@ -99,6 +103,7 @@ def pool(
     background: bool = False,
     process: bool = False,
     ray: bool = False,
+    record: bool = False,
 ) -> Pool[Any]:
     """Open a pool of objects.
 
@@ -151,6 +156,9 @@ def pool(
     ray
         Let each object live in a Ray actor of its own, called like one in a process; Ray starts on this
         machine, on loopback and with a token, or is the one that this process speaks to already.
+    record
+        Record the pool's life as a run of its name: each version that it lends with its digest, each
+        version of its parameters, and how many leases they had.
 
     Raises
     ------
@@ -166,6 +174,8 @@ def pool(
         If Ray is asked for and not installed.
     FactoryError
         If one of the `min_idle` objects cannot be made.
+    BackendUnavailable
+        If it shall record itself, and the log of runs cannot be written.
 
     Examples
     --------
@@ -203,7 +213,7 @@ def pool(
         raise BadInput("an object lives in a process of its own or in a Ray actor, not in both", hint="leave one out")
     where: Where = "process" if process else "ray" if ray else "here"
     found = resolved(target, where=where)
-    return Pool(
+    opened = Pool(
         found,
         limits,
         name=name or found.name,
@@ -212,6 +222,9 @@ def pool(
         background=background,
         where=where,
     )
+    if record:
+        _record(opened)
+    return opened
 
 
 def async_pool(
@@ -220,6 +233,7 @@ def async_pool(
     params: Mapping[str, Any] | None = None,
     name: str | None = None,
     background: bool = False,
+    record: bool = False,
     **settings: Any,
 ) -> AsyncPool[Any]:
     """Open a pool for asyncio: what `pool` does, with ``async with`` and ``await``.
@@ -229,7 +243,7 @@ def async_pool(
 
     Parameters
     ----------
-    target, params, name, background
+    target, params, name, background, record
         As in `pool`.
     settings
         The others of `pool`, but `process` and `ray`.
@@ -248,7 +262,7 @@ def async_pool(
     limits = Limits().changed(**settings)
     _check_name(name)
     found: Target[Any] = resolved(target)
-    return AsyncPool(
+    opened: AsyncPool[Any] = AsyncPool(
         found,
         limits,
         name=name or found.name,
@@ -256,8 +270,20 @@ def async_pool(
         params=dict(params) if params else None,
         background=background,
     )
+    if record:
+        _record(opened)
+    return opened
+
+
+def _record(opened: Any) -> None:
+    try:
+        # By name: pools and runs know of one another here alone, and a pool that is not recorded loads none of it.
+        import_module("exia.session").record_session(opened)
+    except BaseException:
+        dismiss(opened)
+        raise
 
 
 def _check_name(name: str | None) -> None:
     if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
-        raise BadInput(f"a pool cannot be called {name!r}")
+        raise BadInput(f"a pool cannot be called {name!r}", hint="one line of text that can be printed")

@@ -18,6 +18,30 @@ from exia.pooling.shipping import Channel, shared_file
 _PATIENCE = 2.0  #: Seconds that a worker gets to end by itself.
 
 
+Started = tuple[subprocess.Popen[bytes], Channel]
+
+
+def started(command: list[str], channel: type[Channel], **how: Any) -> Started:
+    """Start a process with the three descriptors of its end of a channel as its last words; return our end with it."""
+    ours, theirs = socket.socketpair()
+    to, back = shared_file(), shared_file()
+    try:
+        process = subprocess.Popen(
+            [*command, str(theirs.fileno()), str(to), str(back)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(), to, back),
+            **how,
+        )
+    except BaseException:
+        for descriptor in (to, back):
+            os.close(descriptor)
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return process, channel(ours, back, to)
+
+
 class Remote(Elsewhere):
     """Stands for an object in a process of its own.
 
@@ -29,29 +53,21 @@ class Remote(Elsewhere):
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._alive = True
-        ours, theirs = socket.socketpair()
-        to, back = shared_file(), shared_file()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "exia.pooling.worker", str(theirs.fileno()), str(to), str(back)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), to, back),
-            )
-        except BaseException:
-            for descriptor in (to, back):
-                os.close(descriptor)
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+        self._process, self._channel = self._start()
         self._where = f"process {self._pid}"
-        self._channel = Channel(ours, back, to)
         try:
-            self._channel.send(sys.path)
-            self._take_table(self._ask((target, dict(params))))
+            self._begin(target, params)
         except BaseException:
             self._end()
             raise
+
+    def _start(self) -> Started:
+        return started([sys.executable, "-m", "exia.pooling.worker"], Channel)
+
+    def _begin(self, target: str | bytes, params: Mapping[str, Any]) -> None:
+        """Make the object there."""
+        self._channel.send(sys.path)
+        self._take_table(self._ask((target, dict(params))))
 
     @property
     def _pid(self) -> int:
@@ -71,7 +87,9 @@ class Remote(Elsewhere):
             try:
                 self._channel.send(message)
             except (pickle.PicklingError, TypeError, AttributeError) as exc:
-                raise BadInput(f"the arguments cannot be sent to another process: {exc}") from None
+                raise BadInput(
+                    f"the arguments cannot be sent to another process: {exc}", hint="send data, not open files or locks"
+                ) from None
             except OSError as exc:
                 raise self._died() from exc
             try:
@@ -85,7 +103,12 @@ class Remote(Elsewhere):
                 raise
         if done:
             return value
-        raise value
+        raise self._failed(value)
+
+    def _failed(self, value: Any) -> Exception:
+        """Return the exception for what the process answered instead of a result."""
+        failed: Exception = value
+        return failed
 
     def _died(self) -> WorkerDied:
         self._alive = False

@@ -22,16 +22,17 @@ class Channel:
     Both ends belong to one user and one machine, and unpickle what the other sends.
     """
 
+    #: The most bytes that one message may have.
+    most = 1 << 62
+
     def __init__(self, sock: socket.socket, reads: int, writes: int) -> None:
-        self._sock = sock
+        self.sock = sock  #: Its time-out is how long `receive` waits for the next bytes.
         self._reads = reads
         self._writes = writes
 
     def send(self, value: object) -> None:
         """Send `value`; raise what pickling it raises before anything is sent."""
-        outside: list[pickle.PickleBuffer] = []
-        body = pickle.dumps(value, protocol=5, buffer_callback=outside.append)
-        parts = [memoryview(body), *(buffer.raw() for buffer in outside)]
+        parts = self._pack(value)
         plan, inline, at = [_HEAD.pack(len(parts))], [], 0
         for part in parts:
             large = part.nbytes > LARGE
@@ -41,12 +42,13 @@ class Channel:
                 at += part.nbytes
             else:
                 inline.append(part)
-        self._sock.sendall(b"".join([*plan, *inline]))
+        self.sock.sendall(b"".join([*plan, *inline]))
 
     def receive(self) -> Any:
         """Return what the other end sent; raise `EOFError` if it is gone."""
         (count,) = _HEAD.unpack(self._exactly(_HEAD.size))
-        plan = [_PART.unpack(self._exactly(_PART.size)) for _ in range(count)]
+        plan = [_PART.unpack(part) for part in _cut(self._exactly(self._allowed(count * _PART.size)))]
+        self._allowed(sum(size for _, size in plan))
         parts, at = [], 0
         for large, size in plan:
             if large:
@@ -55,11 +57,26 @@ class Channel:
                 at += size
             else:
                 parts.append(self._exactly(size))
+        return self._unpack(parts)
+
+    def _pack(self, value: object) -> list[memoryview]:
+        """Return `value` as a body and the buffers that go with it."""
+        outside: list[pickle.PickleBuffer] = []
+        body = pickle.dumps(value, protocol=5, buffer_callback=outside.append)
+        return [memoryview(body), *(buffer.raw() for buffer in outside)]
+
+    def _unpack(self, parts: list[bytearray]) -> Any:
+        """Return what `_pack` was given."""
         return pickle.loads(parts[0], buffers=parts[1:])
+
+    def _allowed(self, size: int) -> int:
+        if size > self.most:
+            raise EOFError(f"a message of {size} bytes is longer than {self.most}")
+        return size
 
     def close(self) -> None:
         """Hang up."""
-        self._sock.close()
+        self.sock.close()
         for descriptor in (self._reads, self._writes):
             os.close(descriptor)
 
@@ -67,7 +84,7 @@ class Channel:
         data = bytearray(size)
         view = memoryview(data)
         while view:
-            n = self._sock.recv_into(view)
+            n = self.sock.recv_into(view)
             if not n:
                 raise EOFError
             view = view[n:]
@@ -87,6 +104,10 @@ class Channel:
                 raise EOFError
             view, at = view[n:], at + n
         return data
+
+
+def _cut(plan: bytearray) -> list[bytearray]:
+    return [plan[at : at + _PART.size] for at in range(0, len(plan), _PART.size)]
 
 
 def shared_file() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 class Histogram:
@@ -36,6 +37,14 @@ class Histogram:
     def copy(self) -> Histogram:
         """Return one that no longer changes."""
         return Histogram(list(self.buckets), self.total)
+
+
+class Used(NamedTuple):
+    """One version that a pool has lent."""
+
+    version: str  #: Such as ``momentum@1.2.0``; the target's name alone where it has no versions.
+    digest: str  #: ``sha256:`` and the digest of the package; empty where the source keeps none.
+    leases: int  #: Those that have ended, and those that run.
 
 
 @dataclass(frozen=True)

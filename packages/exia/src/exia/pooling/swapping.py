@@ -60,11 +60,11 @@ class SwapRules:
             share = getattr(self, name)
             number = isinstance(share, int | float) and not isinstance(share, bool)
             if not number or not 0 <= share <= 1 or (name == "canary" and share == 1):
-                raise BadInput(f"{name} is a share from 0 to {most}, not {share!r}")
+                raise BadInput(f"{name} is a share from 0 to {most}, not {share!r}", hint=f"{name}=0.1")
         whole(self.trial, "trial", 1)
         seconds(self.watch, "watch")
         if self.probe is not None and not callable(self.probe):
-            raise BadInput("probe is a callable that takes one object")
+            raise BadInput("probe is a callable that takes one object", hint="probe=lambda obj: obj.ready()")
 
 
 class Swap(Generic[T]):

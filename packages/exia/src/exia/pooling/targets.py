@@ -49,5 +49,5 @@ def _pinned(ref: str, name: str, version: str) -> str:
     """Return `ref` as what it was resolved to: a tag may move before the next process loads it."""
     if ref.startswith("python:"):
         return ref
-    head, colon, _ = ref.rpartition(":") if not ref.partition("@")[2].startswith("sha256:") else ("", "", "")
+    head, colon, _ = ref.partition("@")[0].rpartition(":")
     return f"{head}{colon}{name}@{version}"

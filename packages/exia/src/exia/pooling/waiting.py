@@ -34,12 +34,12 @@ class Waiter:
 def seconds(value: float, name: str) -> float:
     """Return `value` as seconds, infinity included; raise `BadInput` if it is negative or no number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value < 0:
-        raise BadInput(f"{name} must be 0 or more seconds, not {value!r}")
+        raise BadInput(f"{name} must be 0 or more seconds, not {value!r}", hint=f"{name}=2.5; math.inf has no end")
     return float(value)
 
 
 def whole(value: int, name: str, least: int) -> int:
     """Return `value`; raise `BadInput` if it is no whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadInput(f"{name} must be a whole number of at least {least}, not {value!r}")
+        raise BadInput(f"{name} must be a whole number of at least {least}, not {value!r}", hint=f"{name}={least or 8}")
     return value

@@ -1,7 +1,8 @@
 """How a model becomes bytes, and bytes a model: one module per format.
 
 What loads anywhere holds data alone: ``safetensors``, ``npz`` and ``json``. A ``pickle`` may name
-classes, and loads only those that the configuration lists.
+classes, and loads only those that the configuration lists. Any other pickle is ``isolated``: off unless
+the configuration says otherwise, and loaded in a process of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Protocol, cast
 from exia._house.errors import nearest
 from exia.errors import BadInput
 
-FORMATS = ("json", "npz", "pickle", "safetensors")
+FORMATS = ("isolated", "json", "npz", "pickle", "safetensors")
 
 
 class Format(Protocol):

@@ -59,9 +59,11 @@ def dump(model: Any) -> bytes:
     if "__metadata__" in model:
         raise BadInput("an array in safetensors cannot be called '__metadata__'", hint="give it another name")
     header: dict[str, Any] = {}
-    parts, offset = [], 0
+    parts: list[Any] = []
+    offset = 0
     for key in sorted(model, key=lambda k: (-model[k].dtype.itemsize, k)):
-        data = np.ascontiguousarray(model[key], dtype=_TYPES[names[key]]).tobytes()
+        # A view of the array itself: the bytes are copied once, by the join below.
+        data = np.ascontiguousarray(model[key], dtype=_TYPES[names[key]]).reshape(-1).view("u1").data
         header[key] = {
             "dtype": names[key],
             "shape": list(model[key].shape),

@@ -49,6 +49,7 @@ class Places(ABC, Generic[T]):
         "_failures",
         "_gate",
         "_idle",
+        "_leases",
         "_leaving",
         "_limits",
         "_line",
@@ -84,6 +85,7 @@ class Places(ABC, Generic[T]):
         self._low = 0  # the fewest idle objects since the eviction rule last asked
         self._retired = self._created = self._timeouts = self._refused = 0
         self._destroyed: Counter[str] = Counter()
+        self._leases: Counter[tuple[str, str]] = Counter()  # of objects that exist no more: by label and digest
         self._closed = ""  # why, once it is
         self._lock = threading.RLock()
         self._orphans: deque[tuple[Entry[T] | None, BaseException | None, Line[T] | None]] = deque()
@@ -238,6 +240,7 @@ class Places(ABC, Generic[T]):
         version.size -= 1
         version.retired += entry.uses
         self._retired += entry.uses
+        self._leases[version.label, version.digest] += entry.uses
 
     async def _destroy(self, entry: Entry[T], cause: str) -> None:
         try:

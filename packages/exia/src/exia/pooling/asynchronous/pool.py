@@ -4,35 +4,28 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from threading import get_ident
-from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from exia.errors import ForeignLease, PoolTimeout, SwapUnderWay
+from exia.errors import ForeignLease, PoolTimeout
 from exia.methods import MethodTable, methods_of
-from exia.pooling.asynchronous.care import Care, Failures
+from exia.pooling.asynchronous.changing import Changing
 from exia.pooling.asynchronous.entry import AsyncLease, Entry
-from exia.pooling.asynchronous.hand import Bell, Borrows, Keeper, background
-from exia.pooling.asynchronous.swapping import AsyncSwap, SwapRules
-from exia.pooling.asynchronous.tending import Tending
-from exia.pooling.asynchronous.version import Line, Version
+from exia.pooling.asynchronous.hand import Borrows
 from exia.pooling.elsewhere import Where
 from exia.pooling.events import Listener
-from exia.pooling.factory import Factory
 from exia.pooling.limits import Limits
-from exia.pooling.named import dismiss, enroll
-from exia.pooling.statistics import PoolStats
-from exia.pooling.targets import Target, resolved
-from exia.pooling.waiting import seconds, whole
+from exia.pooling.named import enroll
+from exia.pooling.statistics import PoolStats, Used
+from exia.pooling.targets import Target
+from exia.pooling.waiting import seconds
 
 T = TypeVar("T")
 
 
-class AsyncPool(Tending[T], Borrows[T]):
+class AsyncPool(Changing[T], Borrows[T]):
     """Objects that are made once and lent many times; open one with `exia.async_pool`.
 
     Idle objects lie in a deque. A lease pops one and a return pushes it, without a lock, as long as
@@ -40,7 +33,7 @@ class AsyncPool(Tending[T], Borrows[T]):
     waiter. No verb of the factory ever runs under a lock.
     """
 
-    __slots__ = ("_checking", "_cold", "_keeper", "_where")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -53,29 +46,15 @@ class AsyncPool(Tending[T], Borrows[T]):
         background: bool = False,
         where: Where = "here",
     ) -> None:
-        failures = Failures()
-        care = Care(target.verbs, name, failures)
-        if params is not None:
-            care.check_params(params)
-        version = Version(care, target.label, target.methods, target.digest)
-        super().__init__(version, failures, limits, name, params)
-        self._keeper: Keeper | None = None
-        self._checking = False
-        self._where = where
+        super().__init__(target, limits, name, params, where)
         enroll(self, chosen=chosen)
         self._cold = not background and limits.min_idle > 0
-        if limits.track == "full":
-            self.__class__ = cast(Any, AsyncTrackedPool)
+        self._track(limits)
 
     @property
     def max_size(self) -> int:
         """The most objects that exist at once."""
         return self._limits.max_size
-
-    @property
-    def closed(self) -> bool:
-        """Whether the pool gives no more objects."""
-        return bool(self._closed)
 
     @property
     def version(self) -> str:
@@ -177,169 +156,6 @@ class AsyncPool(Tending[T], Borrows[T]):
         """Destroy the objects that are idle; return how many. Leased ones stay."""
         return await self._drop_idle("clear")
 
-    async def configure(self, **settings: Any) -> None:
-        """Change settings of `exia.async_pool` while the pool runs: all together, or none.
-
-        All but `name`, `params` and `background` can be changed. Surplus objects go now if idle, else
-        when they return.
-
-        Raises
-        ------
-        BadInput
-            If there is no such setting, or the values make no sense together.
-        """
-        await self._change(self._limits.changed(**settings))
-
-    async def resize(self, max_size: int) -> None:
-        """Change how many objects may exist; surplus ones go now if idle, else when they return."""
-        await self._change(self._limits.changed(max_size=whole(max_size, "max_size", 1)))
-
-    async def set_max_idle(self, max_idle: int | None) -> None:
-        """Change how many objects may be idle: 0 makes it an empty pool, None sets no limit."""
-        await self._change(self._limits.changed(max_idle=max_idle))
-
-    async def drain(self) -> int:
-        """Replace every object: idle ones now, leased ones when they return; return the new generation."""
-        line = self._aged(lambda old: Line(old.version, next(self._numbers), old.params, old.epoch + 1))
-        with self._lock:
-            trial = self._trial
-            for idle in (self._idle, *([] if trial is None else [trial.idle])):
-                while idle:
-                    try:
-                        self._leaving.append((idle.popleft(), "drain"))
-                    except IndexError:
-                        break
-        await self._clear_out()
-        self._tell("drained", generation=line.generation)
-        self._wake()
-        return line.generation
-
-    def set_params(self, params: Mapping[str, Any]) -> int:
-        """Give every object new parameters at its next lease, and none during one.
-
-        The factory's ``apply_params(obj, snapshot)`` does it, or the object's own method
-        ``apply_params(snapshot)``; objects of a class without it are made anew.
-
-        Parameters
-        ----------
-        params
-            All parameters, not only those that change.
-
-        Returns
-        -------
-        int
-            The generation from which on they hold.
-
-        Raises
-        ------
-        WrongArguments
-            If the class or callable does not take them; nothing changes.
-        BadInput
-            If the factory has no ``apply_params``; nothing changes.
-        """
-        snapshot = dict(params)
-        self._line.version.care.check_params(snapshot)
-        line = self._aged(lambda old: Line(old.version, next(self._numbers), snapshot, old.epoch))
-        self._tell("params", generation=line.generation)
-        return line.generation
-
-    async def swap(
-        self,
-        target: str | Callable[..., T] | Factory[T],
-        *,
-        params: Mapping[str, Any] | None = None,
-        canary: float = 0.0,
-        trial: int = 100,
-        max_errors: float = 0.05,
-        watch: float = 30.0,
-        probe: Callable[[T], object] | None = None,
-    ) -> AsyncSwap[T]:
-        """Lend another version from now on; no call is lost, and running ones end on the old one.
-
-        The first new object is made and checked (activate, validate, `probe`, passivate) before
-        anything changes, and as many as there are old ones are made before the switch, so that
-        nobody waits for them. Until the old ones have returned, up to twice ``max_size`` objects exist.
-
-        Parameters
-        ----------
-        target
-            What `exia.async_pool` takes: a ref such as ``"momentum@1.3.0"``, a class, a callable or a factory.
-        params
-            Parameters of the new version; by default the pool's own.
-        canary
-            Share of the leases that gets the new version at first; 0 switches all at once.
-        trial
-            Leases of the new version after which a canary is promoted.
-        max_errors
-            Share of its leases (counted as 20 at least) that may end with an exception; with more of
-            them the pool goes back to the old version by itself.
-        watch
-            Seconds after the switch during which the old objects are kept for the way back.
-        probe
-            Called with the first new object; what raises or returns False stops the swap.
-
-        Returns
-        -------
-        AsyncSwap
-            What became of it so far: its state, its errors, and the ways to end it by hand.
-
-        Raises
-        ------
-        SwapRefused
-            If the new version failed its check; nothing has changed.
-        SwapUnderWay
-            If another swap is not decided yet.
-        RefNotFound
-            If nothing is published under the ref.
-        """
-        rules = SwapRules(canary, trial, max_errors, watch, probe)
-        with self._lock:
-            self._refuse_if_closed()
-            swap = self._swap
-            if self._checking or (swap is not None and swap.state in ("canary", "promoting")):
-                raise SwapUnderWay(
-                    f"pool {self.name!r} is being swapped already", hint="promote() or undo() that swap first"
-                )
-            self._checking = True
-        try:
-            found = resolved(target, where=self._where)
-            care = Care(found.verbs, self.name, self._failures)
-            wanted = self._line.params if params is None else dict(params)
-            if wanted is not None:
-                care.check_params(wanted)
-            version: Version[T] = Version(care, found.label, found.methods, found.digest)
-            swap = AsyncSwap(self, version, None if params is None else dict(params), rules)
-            await swap._begin()
-            return swap
-        finally:
-            self._checking = False
-
-    async def wait(self, timeout: float = 30.0) -> None:
-        """Wait until ``min_idle`` objects are ready.
-
-        Raises
-        ------
-        PoolTimeout
-            If they are not within `timeout` seconds.
-        FactoryError
-            If one of them cannot be made; making them is tried again in the background.
-        """
-        deadline = monotonic() + seconds(timeout, "timeout")
-        tick = Bell()
-        while self._line.version.size < self._limits.min_idle or self._missing():
-            self._refuse_if_closed()
-            if self._trouble is not None:
-                raise self._trouble
-            if monotonic() >= deadline:
-                raise PoolTimeout(f"pool {self.name!r} is not warm within {timeout:g} s: {self._state()}")
-            self._wake()
-            await tick.wait(0.005)
-
-    async def check(self) -> None:
-        """Do now what is done in the background each second: report leaks, grow, shrink, ask idle objects."""
-        self._watch(monotonic())
-        await self._work(lambda: False)
-
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each `Event`, in the thread it happens in; return what ends that."""
         with self._lock:
@@ -387,33 +203,14 @@ class AsyncPool(Tending[T], Borrows[T]):
                 returned=self._back,
             )
 
-    async def close(self, timeout: float = 5.0) -> int:
-        """Give no more objects, fail whoever waits, and destroy each object when it is back.
-
-        Parameters
-        ----------
-        timeout
-            Seconds to wait for leased objects.
-
-        Returns
-        -------
-        int
-            How many are still out; each is destroyed when it comes back. Closing again only waits.
-        """
-        deadline = monotonic() + seconds(timeout, "timeout")
+    def used(self) -> list[Used]:
+        """Return the versions that leases have had, the oldest first, with their digests."""
         with self._lock:
-            if not self._closed:
-                self._shut("is closed")
-        dismiss(self)
-        if self._keeper:
-            self._keeper.stop()
-        await self._drop_idle("close")
-        await self._clear_out()
-        await self._reclaim()
-        with self._lock:
-            self._note_empty()
-        await self._empty.wait(min(threading.TIMEOUT_MAX, max(0.0, deadline - monotonic())))
-        return len(self._entries)
+            leases = self._leases.copy()
+            for entry in self._entries:
+                version = entry._line.version
+                leases[version.label, version.digest] += entry.uses + (entry._held is not None)
+        return [Used(version, digest, n) for (version, digest), n in leases.items() if n]
 
     async def __aenter__(self) -> AsyncPool[T]:
         await self._warm()
@@ -428,111 +225,8 @@ class AsyncPool(Tending[T], Borrows[T]):
         state = "closed" if self._closed else f"{len(self._entries)} of {self._limits.max_size}"
         return f"<AsyncPool {self.name!r} {state}>"
 
-    async def _warm(self) -> None:
-        """Make the first objects, once, and have a keeper for the others."""
-        cold, self._cold = self._cold, False
-        try:
-            while cold and await self._top_up():
-                pass
-        except BaseException:
-            await self.close(0)
-            raise
-        self._keep()
-
-    def _missing(self) -> bool:
-        limits = self._limits
-        return limits.growing.wanted(len(self._idle), self._line.version.size, len(self._waiters)) > 0
-
-    def _grow_once(self) -> None:
-        """Make one object in the background."""
-
-        async def make() -> None:
-            with self._lock:
-                entry = None if self._closed else self._reserve(self._line, self._limits.max_size)
-            if entry is None:
-                return
-            try:
-                await self._fill(entry)
-            except Exception as exc:
-                self._note_trouble(exc)
-                return
-            with self._lock:
-                self._shelve(entry)
-                self._match()
-            await self._serve()
-
-        background(make, f"maker-{self.name}")
-
-    async def _change(self, limits: Limits) -> None:
-        with self._lock:
-            before, self._limits = self._limits, limits
-            self._period, self._sample = limits.period, limits.looked
-            self._take = limits.taking.taker(self._idle)
-            if (before.looked, before.track) != (limits.looked, limits.track):
-                # A new generation: each object is armed anew at its next lease.
-                old = self._line
-                self._line = Line(old.version, next(self._numbers), old.params, old.epoch)
-                self.__class__ = cast(Any, AsyncTrackedPool if limits.track == "full" else AsyncPool)
-            self._regate()
-            self._match()
-            most = limits.max_size if limits.max_idle is None else limits.max_idle
-            size = self._line.version.size
-            surplus = max(size - limits.max_size, len(self._idle) - most)
-            leaving: list[Entry[T]] = []
-            while surplus > len(leaving) and self._idle:
-                try:
-                    leaving.append(self._take())
-                except IndexError:
-                    break
-        for entry in leaving:
-            await self._destroy(entry, "resize" if self._line.version.size > limits.max_size else "idle")
-        self._keep()
-        self._wake()
-        self._tell("changed", settings=limits)
-
-    def _keep(self) -> None:
-        """Have a keeper if there is something to tend."""
-        swap = self._swap
-        busy = self._limits.tended or bool(self._leaving) or (swap is not None and not swap._over.is_set())
-        if busy and not self._closed and (self._keeper is None or not self._keeper.alive):
-            self._keeper = Keeper(self)
-
-    def _wake(self) -> None:
-        self._keep()
-        if self._keeper is not None and not self._closed:
-            self._keeper.wake()
-
-    def _watch(self, now: float) -> None:
-        super()._watch(now)
-
-    def _after_fork(self) -> None:
-        self._lock = threading.RLock()
-        self._orphans.clear()
-        self._failures.after_fork()
-        kept = list(self._idle) if self._limits.fork == "keep" else []
-        self._idle.clear()  # what is not kept, the parent owns and destroys
-        self._parked.clear()
-        self._leaving.clear()
-        self._trial = self._swap = None
-        self._checking = False
-        self._seen, self._leaks = {}, {}
-        self._entries = kept
-        self._waiters = deque()
-        self._empty = Bell()
-        old = self._line
-        line = self._line = Line(old.version, next(self._numbers), old.params, old.epoch)
-        self._floor = line.generation
-        line.version.size = len(kept)
-        for entry in kept:
-            entry._line = line
-            self._put(entry)
-        self._keeper = None
-        self._gate = None
-        with self._lock:
-            if self._closed or self._limits.fork == "forbid":
-                self._shut(self._closed or "was opened before this process forked, and is not for it")
-            self._regate()
-        self._keep()
+    def _track(self, limits: Limits) -> None:
+        self.__class__ = cast(Any, AsyncTrackedPool if limits.track == "full" else AsyncPool)
 
 
 class AsyncTrackedPool(AsyncPool[T]):
