@@ -19,9 +19,9 @@ from exia.log import LogWriter
 from exia.monitor.delivery import Delivery, alone, deliver_left, logs
 from exia.monitor.documents import Encoder, Lost, Notice, Sample
 from exia.monitor.port import MonitorStore
-from exia.monitor.redaction import Redaction, outline
 from exia.monitor.sampling import Sampler
 from exia.notices import watch
+from exia.redaction import Redaction, outline
 
 _PAUSES = (1.0, 30.0)  # seconds between two tries while the store is down: first, longest
 _BOUND = 100_000  # events that may wait to be written
@@ -38,13 +38,13 @@ class Monitor:
     """
 
     def __init__(
-        self, store: MonitorStore, *, service: str, every: float, hide: tuple[str, ...] = (), own_store: bool = True
+        self, store: MonitorStore, *, service: str, every: float, redaction: Redaction, own_store: bool = True
     ) -> None:
         self.service = service
         self.every = every
         self._store = store
         self._own_store = own_store
-        self._encode = Encoder(service, Redaction(hide))
+        self._encode = Encoder(service, redaction)
         self._closed = False
         self._undelivered: ExiaError | None = None
         self._sampler = Sampler()
