@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -169,14 +169,22 @@ def test_a_new_home_survives_where_an_fsync_settles_older_names_as_on_ext4_and_x
     assert not any(harms)
 
 
-@pytest.fixture
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server of the test's own, which it may kill."""
+@pytest.fixture(scope="module")
+def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of this module's own; MLflow takes so long to start that one serves several tests."""
     running = Running()
     try:
         yield running.start(request.param)
     finally:
         running.close()
+
+
+@pytest.fixture
+def server(own_server: Server) -> Server:
+    """A server that the test may kill."""
+    if own_server.pid is None:
+        own_server.start()
+    return own_server
 
 
 def through(url: str, proxy: FaultProxy) -> str:
@@ -216,18 +224,22 @@ def in_mlflow(url: str, run_id: str) -> list[float]:
         return [m["value"] for m in json.load(answer)["metrics"]]
 
 
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(
-    ("server", "found"),
+SETTING = {"mongodb": "EXIA_RUNS", "mlflow": "EXIA_MIRROR"}
+PLACES = pytest.mark.parametrize(
+    ("own_server", "found"),
     [
         pytest.param("secantusdb", in_mongodb, marks=pytest.mark.mongodb),
         pytest.param("mlflow", in_mlflow, marks=pytest.mark.mlflow),
     ],
-    indirect=["server"],
+    indirect=["own_server"],
     ids=["mongodb", "mlflow"],
 )
+
+
+@PLACES
+@pytest.mark.usefixtures("quick")
 def test_a_line_that_is_cut_loses_nothing_and_delivers_nothing_twice(
-    server: Server, found, faults: Faults, monkeypatch: pytest.MonkeyPatch
+    server: Server, found: Callable[[str, str], list[float]], faults: Faults, monkeypatch: pytest.MonkeyPatch
 ):
     import exia
 
@@ -235,7 +247,7 @@ def test_a_line_that_is_cut_loses_nothing_and_delivers_nothing_twice(
     figure = faults.figure(f"runs-{mark}-proxy", "exia", f"{mark}: the line is cut while runs are delivered")
     url = server.url(f"EXIA_TEST_{mark.upper()}_URL")
     with FaultProxy("127.0.0.1", server.port, seed=5) as proxy:
-        monkeypatch.setenv("EXIA_RUNS" if mark == "mongodb" else "EXIA_MIRROR", through(url, proxy))
+        monkeypatch.setenv(SETTING[mark], through(url, proxy))
         run = exia.run("cut").start()
         settled(run.id)
         for n in range(faults.count(CUTS)):
@@ -258,17 +270,17 @@ def test_a_line_that_is_cut_loses_nothing_and_delivers_nothing_twice(
     assert figure.lost == 0, figure.harms
 
 
-@pytest.mark.mongodb
+@PLACES
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("server", ["secantusdb"], indirect=True)
-def test_a_store_that_is_killed_under_load_gets_everything_once_and_delays_nobody(
-    server: Server, faults: Faults, monkeypatch: pytest.MonkeyPatch
+def test_a_place_that_is_killed_under_load_gets_everything_once_and_delays_nobody(
+    server: Server, found: Callable[[str, str], list[float]], faults: Faults, monkeypatch: pytest.MonkeyPatch
 ):
     import exia
 
-    figure = faults.figure("runs-mongodb-kill", "exia", "mongodb is killed and started while runs are delivered")
-    url = server.url("EXIA_TEST_MONGODB_URL")
-    monkeypatch.setenv("EXIA_RUNS", url)
+    mark = server.row.mark
+    figure = faults.figure(f"runs-{mark}-kill", "exia", f"{mark} is killed and started while runs are delivered")
+    url = server.url(f"EXIA_TEST_{mark.upper()}_URL")
+    monkeypatch.setenv(SETTING[mark], url)
     run = exia.run("killed").start()
     stop, logged = threading.Event(), 0
 
@@ -292,7 +304,7 @@ def test_a_store_that_is_killed_under_load_gets_everything_once_and_delays_nobod
             told = logged
             server.start()
             settled(run.id)
-            there = in_mongodb(url, run.id)
+            there = found(url, run.id)
             whole = there == [float(i) for i in range(len(there))] and len(there) >= told
             figure.survives(None if whole else f"{len(there)} metrics, {told} were logged")
     finally:
@@ -301,14 +313,14 @@ def test_a_store_that_is_killed_under_load_gets_everything_once_and_delays_nobod
     run.finish()
     settled(run.id)
 
-    there = in_mongodb(url, run.id)
+    there = found(url, run.id)
     figure.survives(None if there == [float(i) for i in range(logged)] else f"{len(there)} of {logged} metrics")
     assert figure.lost == 0, figure.harms
 
 
 @strace
 @pytest.mark.mongodb
-@pytest.mark.parametrize("server", ["secantusdb"], indirect=True)
+@pytest.mark.parametrize("own_server", ["secantusdb"], indirect=True)
 def test_what_a_killed_process_could_not_deliver_is_delivered_by_the_next(
     server: Server, tmp_path: Path, faults: Faults
 ):
