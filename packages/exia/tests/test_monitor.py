@@ -14,8 +14,8 @@ import pytest
 
 import exia
 import exia.monitor
-import exia.redaction
 import exia.params
+import exia.redaction
 import exia.strategies
 from exia.errors import BackendUnavailable, BadInput, Conflict
 from exia.monitor import open_monitor

@@ -23,7 +23,7 @@ from exia.pooling.waiting import seconds
 from exia.redaction import configured
 from exia.runs import Kind, RunRecord, RunStore, Status, Values, entries, places
 from exia.runs.journal import Journal, journal_for
-from exia.runs.port import checked_end, checked_key, checked_run_name
+from exia.runs.port import checked_end, checked_key, checked_note, checked_run_name, checked_tags
 from exia.settings import SETTINGS
 
 _log = logging.getLogger("exia.runs")
@@ -98,7 +98,7 @@ class Run:
         self.name = checked_run_name(name)
         self.heartbeat = 0.0  #: Seconds between two signs of life.
         self._params = _checked_params(params or {})
-        self._tags = _checked_tags(tags or {})
+        self._tags = checked_tags(tags or {})
         self._where = store
         self._journal: Journal | None = None
         self._steps: dict[str, int] = {}
@@ -198,7 +198,7 @@ class Run:
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; durable on return."""
-        self._give("tags", _checked_tags(tags))
+        self._give("tags", checked_tags(tags))
 
     def log_artifact(
         self, artifact: str | Path | bytes, name: str | None = None, *, kind: str = "file"
@@ -298,9 +298,7 @@ class Run:
 
     def note(self, text: str) -> None:
         """Write a remark to the run; durable on return."""
-        if not isinstance(text, str) or not text.strip():
-            raise BadInput(f"{text!r} is no note")
-        self._give("notes", {entries.iso(time.time()): text})
+        self._give("notes", {entries.iso(time.time()): checked_note(text)})
 
     def flush(self, timeout: float = 10.0) -> None:
         """Return when all metrics so far are durable on this disk, and in the store if that answers.
@@ -439,14 +437,6 @@ def _checked_params(params: Mapping[str, Any]) -> dict[str, Any]:
                 f"param {key} is no JSON value: {exc}", hint="give numbers, texts, lists or mappings"
             ) from None
     return dict(params)
-
-
-def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    for key, value in tags.items():
-        checked_key(key, "tag")
-        if not isinstance(value, str):
-            raise BadInput(f"tag {key} must be a text, not {value!r}")
-    return dict(tags)
 
 
 def _number(name: str, value: Any) -> float:
