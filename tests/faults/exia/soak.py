@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 WARM_UP = 0.25  #: Share of the time after which nothing may grow any more.
 LONGEST_WARM_UP = 300.0  #: Seconds.
+FLOOD = 50_000  #: Events, and metrics.
 _SPANS = 40  # that a slope is taken of
 
 
@@ -85,6 +86,7 @@ class Soak:
                 (lambda n: self._log(run), 0.05),
                 (lambda n: self._record(n), 1.0),
             ]
+            self._flood(monitor, run)
             threads = [threading.Thread(target=self._loop, args=part) for part in parts]
             for thread in threads:
                 thread.start()
@@ -95,6 +97,14 @@ class Soak:
         for error in self.errors:
             print(error, file=sys.stderr)
         return 1 if self.errors else 0
+
+    def _flood(self, monitor: Any, run: Any) -> None:
+        """Fill each queue and batch once, as after a stall, so that no later stall takes more than it did."""
+        for n in range(FLOOD):
+            monitor.event("flood", 1_000, "success", n=n)
+            run.log_metric("flood", float(n))
+        run.flush(60)
+        monitor.deliver(60)
 
     def _tell(self) -> None:
         began = time.monotonic()

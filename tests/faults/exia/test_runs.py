@@ -27,6 +27,7 @@ KILLS = 60
 LOSSES = 300
 CUTS = 60
 SERVER_KILLS = 10
+FULL_DISKS = 20
 
 #: Records runs; says when each has started, what of its metrics is flushed, which file is kept, and that it finished.
 RECORD = """
@@ -341,27 +342,39 @@ def test_what_a_killed_process_could_not_deliver_is_delivered_by_the_next(
     assert figure.lost == 0, figure.harms
 
 
-def test_a_full_disk_is_told_and_loses_nothing_that_was_or_is_acknowledged(home: Path):
+def recorded(run_id: str) -> list[float]:
+    import exia
+
+    store = exia.open_runs()
+    try:
+        return [p.value for p in store.points(run_id, "n")]
+    finally:
+        store.close()
+
+
+def test_a_full_disk_is_told_and_loses_nothing_that_was_or_is_acknowledged(home: Path, faults: Faults):
     import exia
     from exia.errors import BackendUnavailable
 
+    figure = faults.figure("runs-disk-full", "exia", "disk full while runs are recorded, each time at another size")
     with exia.run("full") as run:
         for n in range(100):
             run.log_metric("n", float(n))
         run.flush()
-        size = max(path.stat().st_size for path in home.rglob("*.seg"))
-        with disk.file_limit(size + 10):
-            for n in range(100, 200):
-                run.log_metric("n", float(n))
-            with pytest.raises(BackendUnavailable, match="cannot be written") as caught:
-                run.flush()
-            assert "nothing that was acknowledged is lost" in str(caught.value.hint)
-            store = exia.open_runs()
-            assert [p.value for p in store.points(run.id, "n")] == [float(n) for n in range(100)]
-            store.close()
-        run.flush()
+        for fault in range(faults.count(FULL_DISKS)):
+            done = 100 * (fault + 1)
+            size = max(path.stat().st_size for path in home.rglob("*.seg"))
+            with disk.file_limit(size + 10 + 100 * fault):
+                for n in range(done, done + 100):
+                    run.log_metric("n", float(n))
+                with pytest.raises(BackendUnavailable, match="cannot be written") as caught:
+                    run.flush()
+                assert "nothing that was acknowledged is lost" in str(caught.value.hint)
+                there = recorded(run.id)
+                figure.survives(None if there[:done] == [float(n) for n in range(done)] else f"{fault}: {len(there)}")
+            run.flush()
+            settled(run.id)
 
-    store = exia.open_runs()
-    assert [p.value for p in store.points(run.id, "n")] == [float(n) for n in range(200)]
-    assert store.get(run.id).status == "finished"
-    store.close()
+    assert recorded(run.id) == [float(n) for n in range(100 * (faults.count(FULL_DISKS) + 1))]
+    assert exia.get_run(run.id).status == "finished"
+    assert figure.lost == 0, figure.harms
