@@ -270,6 +270,34 @@ def test_a_delivery_that_was_cut_short_is_repeated_without_a_double(store, monke
     assert [one["event"]["duration"] for one in store.query(where={"event.action": "x"})] == list(range(10))
 
 
+def test_a_delivery_ends_although_more_is_recorded_all_the_while(store, monkeypatch):
+    class Slow:
+        """A store that is told of more while it takes what there is."""
+
+        def __init__(self):
+            self.told = 0
+
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        def write(self, documents):
+            if self.told < 200:
+                self.told += 1
+                monitor.event("more")
+                monitor.flush()
+            return store.write(documents)
+
+    slow = Slow()
+    with exia.monitor.start(slow, every=1000) as monitor:
+        monitor.event("first")
+        monitor.deliver()
+        told, slow.told = slow.told, 200
+        monitor.deliver()
+
+    assert told < 100
+    assert len(store.query(where={"event.action": "more"}, limit=1000)) >= told > 0
+
+
 def test_a_document_that_the_store_will_never_take_is_set_aside(monitor, exia_home):
     class Picky:
         def write(self, documents):

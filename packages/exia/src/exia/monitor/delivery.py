@@ -46,6 +46,11 @@ class Delivery:
         self.refused = 0  #: Documents that the store would not take; they lie in ``refused.jsonl`` beside the log.
         self.damaged = 0  #: Records that could not be read.
 
+    @property
+    def position(self) -> int:
+        """The number of the first record that the store need not have yet."""
+        return self._reader.cursor.number
+
     def step(self) -> int:
         """Deliver the next records; return how many there were, 0 if none is left.
 
