@@ -15,6 +15,13 @@ _FAULTS = pytest.StashKey[Faults]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-share", type=float, default=0.05, help="share of each full fault count to try")
+    parser.addoption(
+        "--soak",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="length of a soak; by default an hour of full counts",
+    )
     parser.addoption("--fault-figures", type=Path, default=None, help="write the figures of this run here")
     parser.addoption("--fault-keep", action="store_true", help="keep what that file has of figures not counted now")
 

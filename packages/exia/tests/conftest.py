@@ -19,7 +19,7 @@ _SETTINGS = (
     "BLOBS",
     "PARAMS",
     "MONITOR",
-    "MONITOR_HIDE",
+    "HIDE",
     "SIGNING_KEY",
     "TRUSTED_KEYS",
     "UNPICKLE",

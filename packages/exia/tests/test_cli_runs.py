@@ -53,6 +53,72 @@ def test_runs_are_listed_by_a_filter(command, recorded):
     assert [row["id"] for row in json.loads(out)] == [recorded[2], recorded[1]]
 
 
+def test_the_best_runs_are_listed_first(command, recorded):
+    code, out, _ = command("runs", "list", "--order-by", "metrics.ic desc", "--limit", "2", "--json")
+
+    assert code == 0
+    assert [row["id"] for row in json.loads(out)] == [recorded[2], recorded[1]]
+
+
+def test_a_comparison_says_what_differs_also_of_code_data_and_environment(command, monkeypatch):
+    ids = []
+    for version in ("2026-11-20", "2026-11-21"):
+        with exia.run("compared", params={"window": 20}, tags={"desk": version[-2:]}) as run:
+            run.log_dataset("bars", version)
+            run.log_package("momentum", version="1.2.0")
+        ids.append(run.id)
+
+    code, out, _ = command("runs", "compare", *ids, "--json")
+    rows = {row["value"]: row for row in json.loads(out)}
+    _, differing, _ = command("runs", "compare", *ids, "--differing", "--json")
+
+    assert code == 0
+    assert [row["value"] for row in json.loads(differing)] == ["tags.desk", "datasets/bars"]
+    assert {name for name, row in rows.items() if row["differs"] == "no"} >= {
+        "status", "params.window", "commit", "environment.digest", "python", "packages/momentum",
+    }  # fmt: skip
+    assert rows["datasets/bars"][ids[1]]["version"] == "2026-11-21"
+
+
+def test_a_run_that_has_ended_is_tagged_and_noted(command, recorded):
+    code, out, _ = command("runs", "tag", recorded[0], "stage=live", "desk=gamma=1", "--json")
+    assert (code, json.loads(out)["tags"]) == (0, {"desk": "gamma=1", "stage": "live"})
+
+    code, out, _ = command("runs", "note", recorded[0], "best of May, password=canary", "--json")
+    assert (code, list(json.loads(out)["notes"].values())) == (0, ["best of May, password=[hidden]"])
+    assert exia.get_run(recorded[0]).status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tag", "{}", "live"], "'live' is no KEY=VALUE"),
+        (["tag", "{}", "../x=1"], "a tag cannot be called '../x'"),
+        (["note", "{}", " "], "is no note"),
+    ],
+)
+def test_a_tag_or_note_that_cannot_be_kept_is_refused(command, recorded, words, said):
+    code, out, err = command("runs", *(word.format(recorded[0]) for word in words))
+
+    assert (code, out) == (2, "")
+    assert said in err
+    assert exia.get_run(recorded[0]).tags == {"desk": "beta"}
+
+
+def test_one_file_of_a_run_is_written_here(command, recorded, tmp_path):
+    code, out, _ = command("runs", "artifact", recorded[1], "out/weights.bin", "--json")
+    assert (code, json.loads(out)) == (0, {"written": "weights.bin", "bytes": 10})
+    assert (tmp_path / "weights.bin").read_bytes() == b"bytes of 1"
+    assert exia.read_artifact(recorded[2], "out/weights.bin") == b"bytes of 2"
+
+    code, _, err = command("runs", "artifact", recorded[2], "out/weights.bin")
+    assert (code, "is there already" in err) == (5, True)
+    assert (tmp_path / "weights.bin").read_bytes() == b"bytes of 1"
+
+    code, _, err = command("runs", "artifact", recorded[2], "out/weight.bin")
+    assert (code, "did you mean 'out/weights.bin'" in err) == (3, True)
+
+
 def test_a_filter_that_cannot_be_understood_is_told_with_its_column(command):
     code, out, err = command("runs", "list", "--where", "metrics.ic >> 3")
 

@@ -140,6 +140,44 @@ def test_runs_are_found_by_a_filter_newest_first():
     assert find_runs(status="lost") == []
 
 
+def test_the_best_run_comes_first_if_asked_for_and_one_without_the_value_last():
+    for ic, desk in ((0.02, "b"), (0.04, "a"), (None, "a"), (0.03, "b")):
+        with exia.run("ordered", tags={"desk": desk}) as run:
+            if ic is not None:
+                run.log_metric("ic", ic)
+
+    def found(order, **rules):
+        return [(r.tags["desk"], r.metrics.get("ic")) for r in find_runs(order_by=order, **rules)]
+
+    assert found("metrics.ic desc") == [("a", 0.04), ("b", 0.03), ("b", 0.02), ("a", None)]
+    assert found("metrics.ic", limit=2) == [("b", 0.02), ("b", 0.03)]
+    assert found("tags.desk desc, metrics.ic asc")[:2] == [("b", 0.02), ("b", 0.03)]
+    assert found("metrics.ic desc", where="tags.desk = 'b'") == [("b", 0.03), ("b", 0.02)]
+    assert found("started")[0] == ("b", 0.02)
+
+
+def test_values_of_several_kinds_are_sorted_all_the_same():
+    for window in (20, "wide", None, [1], 10, "narrow"):
+        with exia.run("ordered", params={"window": window}):
+            pass
+
+    assert [r.params["window"] for r in find_runs(order_by="params.window")] == [10, 20, [1], "narrow", "wide", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "hint"),
+    [
+        ("metrics.ic down", 12, "metrics.ic desc, started"), ("", 1, "metrics.ic desc, started"),
+        ("metrics.ic,", 12, "desc"), ("stauts", 1, "did you mean 'status'"),
+    ],
+)  # fmt: skip
+def test_an_order_that_cannot_be_understood_is_told_with_its_column(text, column, hint):
+    with pytest.raises(BadInput, match=f"order, column {column}: ") as caught:
+        find_runs(order_by=text)
+
+    assert hint in str(caught.value.hint)
+
+
 def test_many_runs_are_paged_through():
     store = exia.open_runs()
     for n in range(450):

@@ -13,19 +13,21 @@ from typing import Any
 
 import pytest
 from tests.faults.figures import Faults
-from tests.faults.tools import kill, power
+from tests.faults.tools import disk, kill, power
 from tests.faults.tools.proxy import FaultProxy, Line
 from tests.services.process import Server
 from tests.services.running import Running
 
-from exia.errors import ExiaError
-from exia.monitor import MonitorStore, open_monitor, start
+from exia.errors import BackendUnavailable, ExiaError
+from exia.monitor import Document, MonitorStore, Refused, open_monitor, start
 from exia.monitor.delivery import deliver_left
 
 KILLS = 60
 LOSSES = 200
 CUTS = 60
 SERVER_KILLS = 10
+FULL_DISKS = 20
+AWAY = 40
 
 strace = pytest.mark.skipif(kill.available() is not None, reason=str(kill.available()))
 
@@ -88,14 +90,14 @@ def test_what_was_flushed_survives_the_kill_of_the_process(
 @strace
 def test_what_was_flushed_survives_a_power_loss(tmp_path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch):
     figure = faults.figure("monitor-power", "exia", "power loss while events are recorded and delivered (jsonl)")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    monkeypatch.setenv("EXIA_HOME", str(disk / "home"))
-    recording = power.record([sys.executable, "-c", RECORD, str(disk)], disk)
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    monkeypatch.setenv("EXIA_HOME", str(folder / "home"))
+    recording = power.record([sys.executable, "-c", RECORD, str(folder)], folder)
 
     for loss in recording.losses(faults.count(LOSSES)):
         loss.restore()
-        store = open_monitor(f"jsonl://{disk}/days")
+        store = open_monitor(f"jsonl://{folder}/days")
         figure.survives(harm(store, [int(line) for line in loss.acknowledged], loss.at))
 
     assert figure.lost == 0, figure.harms
@@ -123,10 +125,10 @@ class Load:
 
     def _work(self) -> None:
         while not self._stop.wait(0.02):
-            for n in range(len(self.done), len(self.done) + 20):
+            for n in range(len(self.done), len(self.done) + 5):  # more than this the stand-in does not take
                 self.monitor.event("told", n)
             self.monitor.flush()
-            self.done += range(len(self.done), len(self.done) + 20)
+            self.done += range(len(self.done), len(self.done) + 5)
 
     def wait_for_more(self, number: int) -> None:
         """Wait until so many more were acknowledged: nothing blocks the caller, whatever the store does."""
@@ -149,6 +151,7 @@ def test_a_line_that_is_cut_loses_no_event_and_brings_none_twice(
 ):
     figure = faults.figure("monitor-proxy", "exia", "elasticsearch: the line is cut while events are delivered")
     monkeypatch.setenv("EXIA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("exia.monitor.delivery._AGAIN", 1.0)  # a server that goes on forgets nothing
     monkeypatch.setattr("exia.monitor.recorder._PAUSES", (0.02, 0.1))
     direct = open_monitor(f"elasticsearch://127.0.0.1:{server.port}")
     with FaultProxy("127.0.0.1", server.port, seed=5) as proxy:
@@ -194,18 +197,63 @@ def test_a_server_that_is_killed_under_load_loses_no_event(
     assert figure.lost == 0, figure.harms
 
 
-def test_a_full_disk_is_counted_and_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from tests.faults.tools import disk
-
+def test_a_full_disk_is_told_stops_nobody_and_loses_no_event(
+    tmp_path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch
+):
+    figure = faults.figure("monitor-disk-full", "exia", "disk full while events are recorded, at other sizes")
     monkeypatch.setenv("EXIA_HOME", str(tmp_path / "home"))
+    done = 1
     with start(f"jsonl://{tmp_path}/days", every=1000) as monitor:
         monitor.event("told", 0)
         monitor.deliver()
-        with disk.file_limit(64):
-            for n in range(1, 50):
-                monitor.event("told", n)
-            with pytest.raises(ExiaError):
-                monitor.flush(2)
-        monitor.deliver(30)
+        for fault in range(faults.count(FULL_DISKS)):
+            size = max(path.stat().st_size for path in tmp_path.rglob("*.seg"))
+            with disk.file_limit(size + 10 + 500 * fault):
+                for n in range(done, done + 50):
+                    monitor.event("told", n)
+                with pytest.raises(ExiaError, match="cannot be written"):
+                    monitor.flush(2)
+                figure.survives(harm(open_monitor(f"jsonl://{tmp_path}/days"), range(done), fault))
+            done += 50
+            monitor.deliver(30)
+        figure.survives(harm(monitor.store, range(done), "in the end"))
 
-    assert harm(open_monitor(f"jsonl://{tmp_path}/days"), range(50), "full disk") is None
+    assert figure.lost == 0, figure.harms
+
+
+class Away:
+    """A store that cannot be reached until it is back."""
+
+    def __init__(self, inner: MonitorStore) -> None:
+        self._inner = inner
+        self.back = False
+
+    def write(self, documents: Sequence[Document]) -> list[Refused]:
+        if not self.back:
+            raise BackendUnavailable("away")
+        return self._inner.write(documents)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def test_a_store_that_is_away_delays_nobody_and_gets_each_event_once(
+    tmp_path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch
+):
+    figure = faults.figure("monitor-away", "exia", "a process records and ends while the monitor's store is away")
+    monkeypatch.setenv("EXIA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("exia.monitor.recorder._PAUSES", (0.02, 0.1))
+    place = open_monitor(f"jsonl://{tmp_path}/days")
+    done: list[int] = []
+    for fault in range(faults.count(AWAY)):
+        store = Away(place)
+        with start(store, every=1000) as monitor:  # ends away, and the next delivers
+            for n in range(len(done), len(done) + 200):
+                monitor.event("told", n)
+            monitor.flush()
+            done += range(len(done), len(done) + 200)
+            store.back = fault % 3 == 2
+        figure.survives(harm(place, done, fault) if store.back else None)
+
+    figure.survives(harm(place, done, "in the end"))
+    assert figure.lost == 0, figure.harms

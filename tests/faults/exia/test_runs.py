@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,6 +27,7 @@ KILLS = 60
 LOSSES = 300
 CUTS = 60
 SERVER_KILLS = 10
+FULL_DISKS = 20
 
 #: Records runs; says when each has started, what of its metrics is flushed, which file is kept, and that it finished.
 RECORD = """
@@ -169,14 +170,22 @@ def test_a_new_home_survives_where_an_fsync_settles_older_names_as_on_ext4_and_x
     assert not any(harms)
 
 
-@pytest.fixture
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server of the test's own, which it may kill."""
+@pytest.fixture(scope="module")
+def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of this module's own; MLflow takes so long to start that one serves several tests."""
     running = Running()
     try:
         yield running.start(request.param)
     finally:
         running.close()
+
+
+@pytest.fixture
+def server(own_server: Server) -> Server:
+    """A server that the test may kill."""
+    if own_server.pid is None:
+        own_server.start()
+    return own_server
 
 
 def through(url: str, proxy: FaultProxy) -> str:
@@ -216,18 +225,22 @@ def in_mlflow(url: str, run_id: str) -> list[float]:
         return [m["value"] for m in json.load(answer)["metrics"]]
 
 
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(
-    ("server", "found"),
+SETTING = {"mongodb": "EXIA_RUNS", "mlflow": "EXIA_MIRROR"}
+PLACES = pytest.mark.parametrize(
+    ("own_server", "found"),
     [
         pytest.param("secantusdb", in_mongodb, marks=pytest.mark.mongodb),
         pytest.param("mlflow", in_mlflow, marks=pytest.mark.mlflow),
     ],
-    indirect=["server"],
+    indirect=["own_server"],
     ids=["mongodb", "mlflow"],
 )
+
+
+@PLACES
+@pytest.mark.usefixtures("quick")
 def test_a_line_that_is_cut_loses_nothing_and_delivers_nothing_twice(
-    server: Server, found, faults: Faults, monkeypatch: pytest.MonkeyPatch
+    server: Server, found: Callable[[str, str], list[float]], faults: Faults, monkeypatch: pytest.MonkeyPatch
 ):
     import exia
 
@@ -235,7 +248,7 @@ def test_a_line_that_is_cut_loses_nothing_and_delivers_nothing_twice(
     figure = faults.figure(f"runs-{mark}-proxy", "exia", f"{mark}: the line is cut while runs are delivered")
     url = server.url(f"EXIA_TEST_{mark.upper()}_URL")
     with FaultProxy("127.0.0.1", server.port, seed=5) as proxy:
-        monkeypatch.setenv("EXIA_RUNS" if mark == "mongodb" else "EXIA_MIRROR", through(url, proxy))
+        monkeypatch.setenv(SETTING[mark], through(url, proxy))
         run = exia.run("cut").start()
         settled(run.id)
         for n in range(faults.count(CUTS)):
@@ -258,17 +271,17 @@ def test_a_line_that_is_cut_loses_nothing_and_delivers_nothing_twice(
     assert figure.lost == 0, figure.harms
 
 
-@pytest.mark.mongodb
+@PLACES
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("server", ["secantusdb"], indirect=True)
-def test_a_store_that_is_killed_under_load_gets_everything_once_and_delays_nobody(
-    server: Server, faults: Faults, monkeypatch: pytest.MonkeyPatch
+def test_a_place_that_is_killed_under_load_gets_everything_once_and_delays_nobody(
+    server: Server, found: Callable[[str, str], list[float]], faults: Faults, monkeypatch: pytest.MonkeyPatch
 ):
     import exia
 
-    figure = faults.figure("runs-mongodb-kill", "exia", "mongodb is killed and started while runs are delivered")
-    url = server.url("EXIA_TEST_MONGODB_URL")
-    monkeypatch.setenv("EXIA_RUNS", url)
+    mark = server.row.mark
+    figure = faults.figure(f"runs-{mark}-kill", "exia", f"{mark} is killed and started while runs are delivered")
+    url = server.url(f"EXIA_TEST_{mark.upper()}_URL")
+    monkeypatch.setenv(SETTING[mark], url)
     run = exia.run("killed").start()
     stop, logged = threading.Event(), 0
 
@@ -292,7 +305,7 @@ def test_a_store_that_is_killed_under_load_gets_everything_once_and_delays_nobod
             told = logged
             server.start()
             settled(run.id)
-            there = in_mongodb(url, run.id)
+            there = found(url, run.id)
             whole = there == [float(i) for i in range(len(there))] and len(there) >= told
             figure.survives(None if whole else f"{len(there)} metrics, {told} were logged")
     finally:
@@ -301,14 +314,14 @@ def test_a_store_that_is_killed_under_load_gets_everything_once_and_delays_nobod
     run.finish()
     settled(run.id)
 
-    there = in_mongodb(url, run.id)
+    there = found(url, run.id)
     figure.survives(None if there == [float(i) for i in range(logged)] else f"{len(there)} of {logged} metrics")
     assert figure.lost == 0, figure.harms
 
 
 @strace
 @pytest.mark.mongodb
-@pytest.mark.parametrize("server", ["secantusdb"], indirect=True)
+@pytest.mark.parametrize("own_server", ["secantusdb"], indirect=True)
 def test_what_a_killed_process_could_not_deliver_is_delivered_by_the_next(
     server: Server, tmp_path: Path, faults: Faults
 ):
@@ -329,27 +342,39 @@ def test_what_a_killed_process_could_not_deliver_is_delivered_by_the_next(
     assert figure.lost == 0, figure.harms
 
 
-def test_a_full_disk_is_told_and_loses_nothing_that_was_or_is_acknowledged(home: Path):
+def recorded(run_id: str) -> list[float]:
+    import exia
+
+    store = exia.open_runs()
+    try:
+        return [p.value for p in store.points(run_id, "n")]
+    finally:
+        store.close()
+
+
+def test_a_full_disk_is_told_and_loses_nothing_that_was_or_is_acknowledged(home: Path, faults: Faults):
     import exia
     from exia.errors import BackendUnavailable
 
+    figure = faults.figure("runs-disk-full", "exia", "disk full while runs are recorded, each time at another size")
     with exia.run("full") as run:
         for n in range(100):
             run.log_metric("n", float(n))
         run.flush()
-        size = max(path.stat().st_size for path in home.rglob("*.seg"))
-        with disk.file_limit(size + 10):
-            for n in range(100, 200):
-                run.log_metric("n", float(n))
-            with pytest.raises(BackendUnavailable, match="cannot be written") as caught:
-                run.flush()
-            assert "nothing that was acknowledged is lost" in str(caught.value.hint)
-            store = exia.open_runs()
-            assert [p.value for p in store.points(run.id, "n")] == [float(n) for n in range(100)]
-            store.close()
-        run.flush()
+        for fault in range(faults.count(FULL_DISKS)):
+            done = 100 * (fault + 1)
+            size = max(path.stat().st_size for path in home.rglob("*.seg"))
+            with disk.file_limit(size + 10 + 100 * fault):
+                for n in range(done, done + 100):
+                    run.log_metric("n", float(n))
+                with pytest.raises(BackendUnavailable, match="cannot be written") as caught:
+                    run.flush()
+                assert "nothing that was acknowledged is lost" in str(caught.value.hint)
+                there = recorded(run.id)
+                figure.survives(None if there[:done] == [float(n) for n in range(done)] else f"{fault}: {len(there)}")
+            run.flush()
+            settled(run.id)
 
-    store = exia.open_runs()
-    assert [p.value for p in store.points(run.id, "n")] == [float(n) for n in range(200)]
-    assert store.get(run.id).status == "finished"
-    store.close()
+    assert recorded(run.id) == [float(n) for n in range(100 * (faults.count(FULL_DISKS) + 1))]
+    assert exia.get_run(run.id).status == "finished"
+    assert figure.lost == 0, figure.harms

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
     from exia.recording import Run, run
     from exia.runs import RunRecord, RunStore, open_runs
-    from exia.runs.query import find_runs, get_run
+    from exia.runs.query import add_note, add_tags, find_runs, get_run, read_artifact
 
 __all__ = [
     "Event",
@@ -51,6 +51,8 @@ __all__ = [
     "RunRecord",
     "RunStore",
     "Swap",
+    "add_note",
+    "add_tags",
     "async_pool",
     "find_runs",
     "follow",
@@ -61,6 +63,7 @@ __all__ = [
     "open_runs",
     "pool",
     "prometheus",
+    "read_artifact",
     "run",
 ]
 
@@ -85,7 +88,7 @@ _HOME = {
     ),
     "exia.recording": ("Run", "run"),
     "exia.runs": ("RunRecord", "RunStore", "open_runs"),
-    "exia.runs.query": ("find_runs", "get_run"),
+    "exia.runs.query": ("add_note", "add_tags", "find_runs", "get_run", "read_artifact"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -10,24 +10,27 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from exia.redaction import Redaction
 
 _PATIENCE = 2.0  #: Seconds that git has.
 
 
-def facts(heartbeat: float) -> dict[str, Any]:
+def facts(heartbeat: float, redaction: Redaction) -> dict[str, Any]:
     """Return what a run starts with.
 
     Parameters
     ----------
     heartbeat
         Seconds between two signs of life that the run will give.
+    redaction
+        What hides the secrets of the command line.
     """
     found: dict[str, Any] = {
         "process": {**process(), "heartbeat": heartbeat},
-        "command": command(sys.argv),
+        "command": redaction.command([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "folder": str(Path.cwd()),
         "user": _user(),
         "python": platform.python_version(),
@@ -39,18 +42,6 @@ def facts(heartbeat: float) -> dict[str, Any]:
     if (state := git()) is not None:
         found["git"] = state
     return found
-
-
-def command(words: Sequence[str]) -> list[str]:
-    """Return a command line without what looks like a secret in it."""
-    from exia.monitor.redaction import HIDDEN, Redaction
-
-    rules = Redaction()
-    told = [Path(word).name if n == 0 else rules.text(word) for n, word in enumerate(words)]
-    for n, word in enumerate(words[:-1]):
-        if word.startswith("-") and "=" not in word and rules.value(word.lstrip("-").replace("-", "_"), "") == HIDDEN:
-            told[n + 1] = HIDDEN
-    return told
 
 
 def process() -> dict[str, Any]:

@@ -20,9 +20,10 @@ from exia._house.ids import uuid7
 from exia.captured import Captured
 from exia.errors import BadInput, ExiaError, RunClosed
 from exia.pooling.waiting import seconds
+from exia.redaction import configured
 from exia.runs import Kind, RunRecord, RunStore, Status, Values, entries, places
 from exia.runs.journal import Journal, journal_for
-from exia.runs.port import checked_end, checked_key, checked_run_name
+from exia.runs.port import checked_end, checked_key, checked_note, checked_run_name, checked_tags
 from exia.settings import SETTINGS
 
 _log = logging.getLogger("exia.runs")
@@ -78,7 +79,8 @@ class Run:
     """One run; its record exists from entering the ``with``, and everything in it when that is left.
 
     Leaving after an exception records it with its traceback: status ``failed``, or ``interrupted``
-    after Ctrl-C. Without ``with``, call `start` and `finish`. Until then the run gives a sign of life every few
+    after Ctrl-C. What looks like a secret is hidden in all that is recorded, but not in files that are kept.
+    Without ``with``, call `start` and `finish`. Until then the run gives a sign of life every few
     seconds, with the memory and CPU that its process uses; one whose process died is shown as ``lost``.
     """
 
@@ -96,7 +98,7 @@ class Run:
         self.name = checked_run_name(name)
         self.heartbeat = 0.0  #: Seconds between two signs of life.
         self._params = _checked_params(params or {})
-        self._tags = _checked_tags(tags or {})
+        self._tags = checked_tags(tags or {})
         self._where = store
         self._journal: Journal | None = None
         self._steps: dict[str, int] = {}
@@ -104,6 +106,7 @@ class Run:
         self._timeout = seconds(timeout, "timeout")
         self._captured = Captured() if capture else None
         self._cpu, self._clock = 0.0, 0.0  # at the last sign of life
+        self._redaction = configured()
 
     def start(self) -> Run:
         """Record the start: UTC time, host, process, code, environment, git commit of the working folder.
@@ -120,13 +123,13 @@ class Run:
         self.heartbeat = float(load_config(SETTINGS)["heartbeat"])
         if self.heartbeat <= 0:
             raise BadInput(f"heartbeat must be more than 0 seconds, not {self.heartbeat:g}", hint="exia config show")
-        made_of = facts.facts(self.heartbeat)
+        made_of = facts.facts(self.heartbeat, self._redaction)
         record = RunRecord(
             id=self.id,
             name=self.name,
             started=entries.iso(time.time()),
-            params=self._params,
-            tags=self._tags,
+            params=dict(self._shown("params", self._params)),
+            tags=dict(self._shown("tags", self._tags)),
             host=os.uname().nodename,
             commit=made_of.get("git", {}).get("commit"),
             facts=made_of,
@@ -195,7 +198,7 @@ class Run:
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; durable on return."""
-        self._give("tags", _checked_tags(tags))
+        self._give("tags", checked_tags(tags))
 
     def log_artifact(
         self, artifact: str | Path | bytes, name: str | None = None, *, kind: str = "file"
@@ -295,9 +298,7 @@ class Run:
 
     def note(self, text: str) -> None:
         """Write a remark to the run; durable on return."""
-        if not isinstance(text, str) or not text.strip():
-            raise BadInput(f"{text!r} is no note")
-        self._give("notes", {entries.iso(time.time()): text})
+        self._give("notes", {entries.iso(time.time()): checked_note(text)})
 
     def flush(self, timeout: float = 10.0) -> None:
         """Return when all metrics so far are durable on this disk, and in the store if that answers.
@@ -323,12 +324,13 @@ class Run:
         journal = self._open()
         checked_end(status)
         pulse.remove(self)
-        self.beat()
+        self._beat(last=True)
         self._ended = "has ended"
         _open.discard(self)
         if self._captured is not None:
             self._captured.stop()
-        journal.put(entries.finish(self.id, status, entries.iso(time.time()), _line(error), _trace(error)))
+        told = self._told(_line(error)), self._told(_trace(error))
+        journal.put(entries.finish(self.id, status, entries.iso(time.time()), *told))
         try:
             down = journal.commit(self._timeout, self._timeout)
             if down is not None and not journal.places[0].nameable:
@@ -340,6 +342,9 @@ class Run:
 
     def beat(self) -> None:
         """Give a sign of life now, with what the process uses and what it printed."""
+        self._beat()
+
+    def _beat(self, *, last: bool = False) -> None:
         journal = self._journal
         if journal is None or self._ended:
             return
@@ -351,7 +356,7 @@ class Run:
             "rss_max_bytes": facts.rss_max(held),
         }
         values: dict[Kind, Mapping[str, Any]] = {"facts": {"resources": resources}}
-        if self._captured is not None and (pieces := self._captured.take()):
+        if self._captured is not None and (pieces := self._captured.take(self._redaction.text, whole=last)):
             values["output"] = pieces
         at = time.time()
         try:
@@ -393,9 +398,20 @@ class Run:
 
     def _give(self, kind: Kind, values: Mapping[str, Any]) -> None:
         journal = self._open()
-        given: Values = {kind: values}
+        given: Values = {kind: self._shown(kind, values)}
         journal.put(entries.log(self.id, given))
         self._commit(journal)
+
+    def _shown(self, kind: Kind, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if kind == "artifacts":
+            return values
+        if kind in ("params", "tags"):
+            shown: dict[str, Any] = self._redaction.value("", values)
+            return shown
+        return {key: self._redaction.value("", value) for key, value in values.items()}  # the keys are our own
+
+    def _told(self, text: str | None) -> str | None:
+        return None if text is None else self._redaction.text(text)
 
     def _commit(self, journal: Journal) -> None:
         journal.commit(self._timeout, min(1.0, self._timeout))
@@ -421,14 +437,6 @@ def _checked_params(params: Mapping[str, Any]) -> dict[str, Any]:
                 f"param {key} is no JSON value: {exc}", hint="give numbers, texts, lists or mappings"
             ) from None
     return dict(params)
-
-
-def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    for key, value in tags.items():
-        checked_key(key, "tag")
-        if not isinstance(value, str):
-            raise BadInput(f"tag {key} must be a text, not {value!r}")
-    return dict(tags)
 
 
 def _number(name: str, value: Any) -> float:

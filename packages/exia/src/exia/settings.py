@@ -14,7 +14,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("blobs", "file://", "Where the bytes of models are kept.", url=True),
     Setting("params", "file://", "Where parameters are kept.", url=True),
     Setting("monitor", "jsonl://", "Where events and figures of pools are kept.", url=True),
-    Setting("monitor_hide", "", "Further words, parted by blanks: fields whose names hold one are not recorded."),
+    Setting("hide", "", "Further words, parted by blanks, that hide a field; -word takes one of Exia's own away."),
     Setting("signing_key", "", "PEM file of the Ed25519 key that signs models; one in the home by default."),
     Setting("trusted_keys", "", "Folder of the public keys whose models load; one in the home by default."),
     Setting("unpickle", "", "What a model in the format pickle may name: module:name, parted by blanks. Empty: none."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from exia._house.command import (
     yes_option,
 )
 from exia._house.output import print_record, print_records
-from exia.errors import BackendUnavailable, BadInput
+from exia.errors import BackendUnavailable, BadInput, Conflict
 from exia.runs import STATUSES, RunRecord, Status, open_runs
 from exia.runs.query import find_runs, full_id, get_run
 
@@ -37,14 +36,21 @@ def runs() -> None:
 @where_option
 @click.option("--name", help="Only runs of this name.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs that ended so, are running, or were lost.")
+@click.option("--order-by", metavar="KEYS", help='Instead of newest first, such as "metrics.ic desc, started".')
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
 @store_option
 @json_option
 def list_(
-    where: str | None, name: str | None, status: Status | None, limit: int, url: str | None, as_json: bool
+    where: str | None,
+    name: str | None,
+    status: Status | None,
+    order_by: str | None,
+    limit: int,
+    url: str | None,
+    as_json: bool,
 ) -> None:
     """List runs, newest first. A run whose process died is shown as lost."""
-    found = find_runs(where, name=name, status=status, limit=limit, store=url)
+    found = find_runs(where, name=name, status=status, order_by=order_by, limit=limit, store=url)
     print_records([_told(r) for r in found], ["id", "name", "status", "started", "metrics"], as_json=as_json)
 
 
@@ -84,18 +90,72 @@ def output(run_id: str, url: str | None, as_json: bool) -> None:
         _print_lines(text)
 
 
-@runs.command(epilog="Example: exia runs list --limit 2 --json")
-@click.argument("run_ids", nargs=-1, required=True)
+@runs.command(epilog="Example: exia runs list --limit 1 --json")
+@click.argument("run_id")
+@click.argument("tags", nargs=-1, required=True, metavar="KEY=VALUE...")
 @store_option
 @json_option
-def compare(run_ids: tuple[str, ...], url: str | None, as_json: bool) -> None:
-    """Show params and last metrics side by side."""
+def tag(run_id: str, tags: tuple[str, ...], url: str | None, as_json: bool) -> None:
+    """Set tags of a run, also of one that has ended."""
+    from exia.runs.query import add_tags
+
+    pairs = [text.partition("=") for text in tags]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise BadInput(f"{key!r} is no KEY=VALUE", hint="exia runs tag RUN desk=alpha")
+    record = add_tags(run_id, {key: value for key, _, value in pairs}, store=url)
+    print_record({"id": record.id, "tags": record.tags}, as_json=as_json)
+
+
+@runs.command(epilog="Example: exia runs list --limit 1 --json")
+@click.argument("run_id")
+@click.argument("text")
+@store_option
+@json_option
+def note(run_id: str, text: str, url: str | None, as_json: bool) -> None:
+    """Write a remark to a run, also to one that has ended."""
+    from exia.runs.query import add_note
+
+    record = add_note(run_id, text, store=url)
+    print_record({"id": record.id, "notes": record.notes}, as_json=as_json)
+
+
+@runs.command(epilog="Example: exia runs list --limit 1 --json")
+@click.argument("run_id")
+@click.argument("name")
+@click.option("--output", "file", type=click.Path(path_type=Path, dir_okay=False), help="By default as it is called.")
+@store_option
+@json_option
+def artifact(run_id: str, name: str, file: Path | None, url: str | None, as_json: bool) -> None:
+    """Write one file of a run here; its digest is checked."""
+    from exia.runs.query import read_artifact
+
+    data = read_artifact(run_id, name, store=url)
+    target = file or Path(Path(name).name)
+    if file is None and target.exists():
+        raise Conflict(f"{target} is there already", hint=f"--output FILE, also --output {target} to replace it")
+    _write(target, data)
+    print_record({"written": str(target), "bytes": len(data)}, as_json=as_json)
+
+
+@runs.command(epilog="Example: exia runs list --limit 2 --json")
+@click.argument("run_ids", nargs=-1, required=True)
+@click.option("--differing", is_flag=True, help="Only what differs.")
+@store_option
+@json_option
+def compare(run_ids: tuple[str, ...], differing: bool, url: str | None, as_json: bool) -> None:
+    """Show params, last metrics, tags and what runs were made of side by side.
+
+    That is the code, the commit, the environment, packages, data sets and versions of parameters.
+    """
+    from exia.runs.comparing import side_by_side
+
     with closing(open_runs(url)) as store:
         ids = dict.fromkeys(full_id(store, run_id) for run_id in run_ids) if len(run_ids) > 1 else {}
         if len(ids) < 2:
             raise BadInput("there is nothing to compare", hint="give the ids of two runs or more")
         records = [get_run(run_id, store=store) for run_id in ids]
-    rows = list(_side_by_side(records))
+    rows = [row for row in side_by_side(records) if not differing or row["differs"] == "yes"]
     columns = ["value", *(r.id for r in records), "differs"]
     print_records(rows, columns, as_json=as_json)
 
@@ -215,15 +275,6 @@ def ship(url: str | None, as_json: bool) -> None:
 
 def _told(record: RunRecord) -> dict[str, Any]:
     return {k: v for k, v in vars(record).items() if k != "output"}
-
-
-def _side_by_side(records: list[RunRecord]) -> Iterator[dict[str, Any]]:
-    for kind in ("params", "metrics"):
-        for key in sorted({k for r in records for k in getattr(r, kind)}):
-            values = [getattr(r, kind).get(key) for r in records]
-            differs = "yes" if any(v != values[0] for v in values) else "no"
-            cells = {r.id: v for r, v in zip(records, values, strict=True)}
-            yield {"value": f"{kind}.{key}", **cells, "differs": differs}
 
 
 def _line(record: RunRecord, points: list[Any], by: str) -> list[tuple[float, float]]:

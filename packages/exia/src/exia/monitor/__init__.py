@@ -20,6 +20,7 @@ from exia._house.config import load_config
 from exia.errors import Conflict
 from exia.monitor.port import Document, MonitorStore, Refused
 from exia.monitor.recorder import Monitor, checked_every
+from exia.redaction import configured
 from exia.settings import SETTINGS
 
 __all__ = ["Document", "Monitor", "MonitorStore", "Refused", "current", "open_monitor", "query", "start"]
@@ -58,8 +59,8 @@ def start(store: str | MonitorStore | None = None, *, service: str = "exia", eve
                 f"this process has a monitor already, of service {_current.service!r}", hint="exia.monitor.current()"
             )
         opened = open_monitor(store) if store is None or isinstance(store, str) else store
-        words = tuple(load_config(SETTINGS).text("monitor_hide").split())
-        _current = Monitor(opened, service=service, every=every, hide=words, own_store=opened is not store)
+        own = opened is not store
+        _current = Monitor(opened, service=service, every=every, redaction=configured(), own_store=own)
         return _current
 
 

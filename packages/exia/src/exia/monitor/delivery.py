@@ -19,7 +19,7 @@ from exia.errors import Damaged
 from exia.log import Cursor, LogReader, in_use, read_cursor, trim, write_cursor
 from exia.monitor.port import MonitorStore
 
-BATCH = 2_000  #: Documents in one write at most.
+BATCH = 500  #: Documents in one write at most: each takes some 3 kB while it is on its way.
 _SMALLEST = 50
 #: Seconds of deliveries that are repeated after an outage: a store that syncs now and then has lost its last ones.
 _AGAIN = 15.0
@@ -45,6 +45,11 @@ class Delivery:
         self._recent: deque[tuple[float, Cursor]] = deque()
         self.refused = 0  #: Documents that the store would not take; they lie in ``refused.jsonl`` beside the log.
         self.damaged = 0  #: Records that could not be read.
+
+    @property
+    def position(self) -> int:
+        """The number of the first record that the store need not have yet."""
+        return self._reader.cursor.number
 
     def step(self) -> int:
         """Deliver the next records; return how many there were, 0 if none is left.

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from exia.monitor.redaction import Redaction, short_path
+from exia.redaction import HIDDEN, Redaction, short_path
 
 ECS_VERSION = "8.17.0"
+_LONGEST = 8_192  # characters of one text
 #: What happened to a pool or to parameters that somebody should look at.
 _BAD = {"timeout", "refused", "failed", "leaked", "undone", "rejected", "unavailable"}
 
@@ -86,21 +87,21 @@ class Encoder:
         return {"@timestamp": _iso(time), "event": event, **self._own, "process": {"pid": os.getpid()}}
 
     def _event(self, item: Event) -> dict[str, Any]:
-        found = self._head(item.time, "event", "exia.event", self._redaction.text(str(item.action)), item.outcome)
+        found = self._head(item.time, "event", "exia.event", self._text(str(item.action)), item.outcome)
         found["log"] = {"level": "error" if item.outcome == "failure" else "info"}
         if item.duration is not None:
             found["event"]["duration"] = int(item.duration)
         if item.error:
             kind, message, where = item.error
-            found["error"] = {"type": kind, "message": self._redaction.text(message), "stack_trace": where}
+            found["error"] = {"type": kind, "message": self._text(message), "stack_trace": where}
         if item.facts:
             facts = dict(item.facts)
             if (message := facts.pop("message", None)) is not None:
-                found["message"] = self._redaction.text(str(message))
+                found["message"] = self._text(str(message))
             if (trace_id := facts.pop("trace_id", None)) is not None:
-                found["trace"] = {"id": str(trace_id)}
+                found["trace"] = {"id": self._text(str(trace_id))}
             if facts:
-                found["exia"] = {"data": self._redaction.value("", facts)}
+                found["exia"] = {"data": self._value("", facts)}
         return found
 
     def _notice(self, item: Notice) -> dict[str, Any]:
@@ -111,7 +112,7 @@ class Encoder:
         )  # fmt: skip
         found["process"]["thread"] = {"id": item.thread}
         found["log"] = {"level": "warn" if bad else "info"}
-        facts = {name: self._redaction.value(name, value) for name, value in item.facts.items()}
+        facts = {name: self._value(name, value) for name, value in item.facts.items()}
         if item.part == "pool":
             facts["name"] = facts.pop("pool")
             if (held := facts.pop("held", None)) is not None:
@@ -125,6 +126,31 @@ class Encoder:
         known = {name: value for name, value in facts.items() if value is not None}
         found["exia"] = {item.part: {n: v if isinstance(v, int | float) else str(v) for n, v in known.items()}}
         return found
+
+    def _text(self, text: str) -> str:
+        size = len(text)
+        text = self._redaction.text(text[:_LONGEST])
+        return text if size <= _LONGEST else f"{text}… ({size} characters)"
+
+    def _value(self, name: str, value: Any) -> Any:
+        """Return what may be kept of the field `name`; what JSON lacks becomes text, NaN becomes None."""
+        if self._redaction.hides(name, value):
+            return HIDDEN
+        if isinstance(value, str):
+            return self._text(value)
+        if value is None or isinstance(value, bool | int):
+            return value
+        if isinstance(value, float):
+            return value if value - value == 0 else None
+        if isinstance(value, Mapping):
+            return {str(key): self._value(str(key), one) for key, one in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            items = [self._value(name, one) for one in value]
+            # A field has one type in Elasticsearch.
+            return items if len({isinstance(one, str) for one in items}) < 2 else [str(one) for one in items]
+        if hasattr(value, "item") and not getattr(value, "shape", ()):
+            return self._value(name, value.item())
+        return self._text(str(value))
 
 
 def _iso(time: int) -> str:

@@ -19,9 +19,9 @@ from exia.log import LogWriter
 from exia.monitor.delivery import Delivery, alone, deliver_left, logs
 from exia.monitor.documents import Encoder, Lost, Notice, Sample
 from exia.monitor.port import MonitorStore
-from exia.monitor.redaction import Redaction, outline
 from exia.monitor.sampling import Sampler
 from exia.notices import watch
+from exia.redaction import Redaction, outline
 
 _PAUSES = (1.0, 30.0)  # seconds between two tries while the store is down: first, longest
 _BOUND = 100_000  # events that may wait to be written
@@ -38,13 +38,13 @@ class Monitor:
     """
 
     def __init__(
-        self, store: MonitorStore, *, service: str, every: float, hide: tuple[str, ...] = (), own_store: bool = True
+        self, store: MonitorStore, *, service: str, every: float, redaction: Redaction, own_store: bool = True
     ) -> None:
         self.service = service
         self.every = every
         self._store = store
         self._own_store = own_store
-        self._encode = Encoder(service, Redaction(hide))
+        self._encode = Encoder(service, redaction)
         self._closed = False
         self._undelivered: ExiaError | None = None
         self._sampler = Sampler()
@@ -66,7 +66,7 @@ class Monitor:
             segment_bytes=_SEGMENT,
         )
         self._delivered = threading.Condition()
-        self._wanted = self._round = 0
+        self._reached = -1  # records that the store has; none while it has not what others left
         self._stop = threading.Event()
         self._kick = threading.Event()
         self._threads = [
@@ -151,10 +151,10 @@ class Monitor:
         """
         end = monotonic() + timeout
         self.flush(timeout)
+        wanted = self._log.written  # and not all: under load there is always more
         with self._delivered:
-            self._wanted = wanted = max(self._wanted, self._round) + 1
             self._kick.set()
-            while self._round < wanted:
+            while self._reached < wanted:
                 left = end - monotonic()
                 if left <= 0 or self._closed:
                     raise self._undelivered or BackendUnavailable(
@@ -224,10 +224,10 @@ class Monitor:
             delivery = Delivery(self._log.folder, self._store) if mine else None
             while delivery is not None:
                 ending = stop.is_set()
-                wanted = self._wanted
+                began, wanted = delivery.position, self._log.written
                 try:
-                    while delivery.step():
-                        pass
+                    while delivery.position < wanted and delivery.step():
+                        self._reach(delivery.position if adopted else -1)
                     if not adopted:
                         deliver_left(self._store)
                         adopted = True
@@ -236,18 +236,22 @@ class Monitor:
                     pause = min(2 * pause, _PAUSES[1]) * random.uniform(0.8, 1.0)
                 else:
                     self._undelivered, pause = None, _PAUSES[0]
-                    with self._delivered:
-                        self._round = max(self._round, wanted)
-                        self._delivered.notify_all()
+                self._reach(delivery.position if adopted else -1)
                 if ending:
                     break
-                kick.wait(pause)
-                kick.clear()
+                if self._undelivered is not None or not began < delivery.position < self._log.written:
+                    kick.wait(pause)
+                    kick.clear()
         if self._undelivered is None and mine:
             try:
                 deliver_left(self._store)  # this log, now that it is closed, and those of the dead
             except ExiaError as exc:
                 self._undelivered = exc
+
+    def _reach(self, number: int) -> None:
+        with self._delivered:
+            self._reached = number
+            self._delivered.notify_all()
 
     def _after_fork(self) -> None:
         """Record nothing in a child: log, threads and connections are the parent's."""
@@ -259,7 +263,7 @@ class Monitor:
 class _Nowhere:
     """Takes the events of a process that was forked off, and forgets them."""
 
-    dropped = 0
+    dropped = written = 0
 
     def __init__(self) -> None:
         self._queue: deque[object] = deque(maxlen=0)

@@ -10,6 +10,8 @@
     key         kind "." name | attribute; a name with blanks stands in backquotes or double quotes
     value       number | 'text' | true | false
 
+    order       key ["asc" | "desc"] {"," key ["asc" | "desc"]}
+
 Words are as in MLflow, which has neither ``or`` nor ``not`` nor brackets. A run without the key fits no rule but
 ``is null``. A number is compared with numbers, a text with texts.
 """
@@ -83,6 +85,43 @@ def parse_filter(text: str) -> Filter:
     return Filter(text, picks, {} if parser.split else parser.exactly)
 
 
+def parse_order(text: str) -> Callable[[RunRecord], Any]:
+    """Return the key to sort runs by that `text` says, such as ``metrics.ic desc, started``.
+
+    Runs without a value come last; numbers come before texts.
+
+    Raises
+    ------
+    BadInput
+        With the column, from 1, at which it cannot be understood.
+    """
+    try:
+        parser = _Parser(text)
+        keys = [parser.order_key()]
+        while parser.more():
+            keys.append(parser.order_key())
+        parser.expect_end("',', 'asc', 'desc' or the end")
+    except BadInput as exc:
+        hint = "metrics.ic desc, started" if exc.hint == _EXAMPLE else exc.hint
+        raise BadInput(str(exc).replace("filter", "order", 1), hint=hint) from None
+    return lambda record: [(*_rank(get(record)), _Down(get(record)) if down else get(record)) for get, down in keys]
+
+
+@dataclass(frozen=True)
+class _Down:
+    """A value that is sorted from the largest to the smallest."""
+
+    value: Any
+
+    def __lt__(self, other: _Down) -> bool:
+        return bool(other.value < self.value)
+
+
+def _rank(found: Any) -> tuple[bool, str]:
+    """Return what parts values that cannot be compared, those that are not there last."""
+    return found is None, "" if isinstance(found, int | float) else type(found).__name__
+
+
 @dataclass(frozen=True)
 class _Token:
     kind: str
@@ -108,9 +147,20 @@ class _Parser:
             terms.append(self._term())
         return terms[0] if len(terms) == 1 else lambda record: any(term(record) for term in terms)
 
-    def expect_end(self) -> None:
+    def order_key(self) -> tuple[Callable[[RunRecord], Any], bool]:
+        """Return what to sort by, and whether from the largest to the smallest."""
+        _, _, get = self._key()
+        down = self._accept("desc")
+        if not down:
+            self._accept("asc")
+        return get, down
+
+    def more(self) -> bool:
+        return self._accept(",")
+
+    def expect_end(self, wanted: str = "'and', 'or' or the end") -> None:
         if self._now.kind != _END:
-            raise self._unexpected("'and', 'or' or the end")
+            raise self._unexpected(wanted)
 
     def _term(self) -> Picks:
         parts = [self._part()]
@@ -235,9 +285,7 @@ class _Parser:
 
     def _unexpected(self, wanted: str) -> BadInput:
         found = self._now.text if self._now.kind == _END else repr(self._now.text)
-        return _error(
-            self._now.column, f"expected {wanted}, found {found}", "metrics.ic > 0.03 and tags.desk = 'alpha'"
-        )
+        return _error(self._now.column, f"expected {wanted}, found {found}", _EXAMPLE)
 
 
 def _tokens(text: str) -> list[_Token]:

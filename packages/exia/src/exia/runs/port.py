@@ -127,6 +127,22 @@ def checked_key(key: str, kind: str) -> str:
     return key
 
 
+def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return `tags`; raise `BadInput` if one cannot be recorded."""
+    for key, value in tags.items():
+        checked_key(key, "tag")
+        if not isinstance(value, str):
+            raise BadInput(f"tag {key} must be a text, not {value!r}")
+    return dict(tags)
+
+
+def checked_note(text: str) -> str:
+    """Return a remark; raise `BadInput` if it says nothing."""
+    if not isinstance(text, str) or not text.strip():
+        raise BadInput(f"{text!r} is no note")
+    return text
+
+
 def checked_kind(kind: str) -> Kind:
     """Return `kind`; raise `BadInput` if a run has no such values."""
     if kind not in KINDS:

@@ -1,14 +1,18 @@
-"""Find runs by a filter, and one run by the beginning of its id."""
+"""Find runs by a filter, one run by the beginning of its id, and what a run has kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
-from exia.errors import BadInput, RunNotFound
-from exia.runs import RunRecord, RunStore, Status, open_runs
-from exia.runs.filter import parse_filter
+from exia._house.errors import nearest
+from exia.errors import BadInput, BlobNotFound, RunNotFound
+from exia.redaction import configured
+from exia.runs import RunRecord, RunStore, Status, Values, open_runs
+from exia.runs.filter import parse_filter, parse_order
 from exia.runs.life import judged
+from exia.runs.port import checked_note, checked_tags
 
 _PAGE = 200
 _FEW = 4  # letters of an id, or every word would be the beginning of one
@@ -19,6 +23,7 @@ def find_runs(
     *,
     name: str | None = None,
     status: Status | None = None,
+    order_by: str | None = None,
     limit: int | None = 100,
     store: str | RunStore | None = None,
 ) -> list[RunRecord]:
@@ -30,6 +35,8 @@ def find_runs(
         A filter such as ``metrics.ic > 0.03 and tags.desk = 'alpha'``; None for all.
     name, status
         What these must be.
+    order_by
+        What to sort by, such as ``metrics.ic desc, started``; a run without it comes last.
     limit
         How many at most; None for all.
     store
@@ -38,9 +45,12 @@ def find_runs(
     Raises
     ------
     BadInput
-        If `where` cannot be understood; the message says at which column.
+        If `where` or `order_by` cannot be understood; the message says at which column.
     """
+    key = parse_order(order_by) if order_by is not None else None
     with opened(store) as runs:
+        if key is not None:
+            return sorted(_found(runs, where, name, status), key=key)[:limit]
         return [run for run, _ in zip(_found(runs, where, name, status), _counted(limit), strict=False)]
 
 
@@ -56,6 +66,53 @@ def get_run(prefix: str, *, store: str | RunStore | None = None) -> RunRecord:
     """
     with opened(store) as runs:
         return judged(runs.get(full_id(runs, prefix)))
+
+
+def read_artifact(prefix: str, name: str, *, store: str | RunStore | None = None) -> bytes:
+    """Return the bytes of a file that a run has kept; the beginning of the run's id is enough.
+
+    Raises
+    ------
+    RunNotFound
+        If there is no such run.
+    BlobNotFound
+        If the run has no such file, or its bytes are gone.
+    Damaged
+        If the bytes are not those that were kept.
+    """
+    from exia.runs.places import fetch
+
+    run = get_run(prefix, store=store)
+    if name not in run.artifacts:
+        known = nearest(name, run.artifacts) or f"it has {', '.join(sorted(run.artifacts)) or 'none'}"
+        raise BlobNotFound(f"run {run.id} has no file {name!r}", hint=known)
+    return fetch(run.artifacts[name]["digest"])
+
+
+def add_tags(prefix: str, tags: Mapping[str, str], *, store: str | RunStore | None = None) -> RunRecord:
+    """Set tags of a run, also of one that has ended, and return it; a mirror does not hear of them.
+
+    Raises
+    ------
+    RunNotFound
+        If there is no such run.
+    BadInput
+        If a tag cannot be recorded; none was.
+    """
+    return _add(prefix, {"tags": configured().value("", checked_tags(tags))}, store)
+
+
+def add_note(prefix: str, text: str, *, store: str | RunStore | None = None) -> RunRecord:
+    """Write a remark to a run, also to one that has ended, and return it; errors as in `add_tags`."""
+    at = datetime.now(UTC).isoformat(timespec="microseconds")
+    return _add(prefix, {"notes": {at: configured().text(checked_note(text))}}, store)
+
+
+def _add(prefix: str, values: Values, store: str | RunStore | None) -> RunRecord:
+    with opened(store) as runs:
+        run_id = full_id(runs, prefix)
+        runs.log(run_id, (), values)
+        return judged(runs.get(run_id))
 
 
 def full_id(runs: RunStore, prefix: str) -> str:
