@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -105,6 +106,7 @@ def serve(serving: Serving, ready: Callable[[str, bool], None]) -> None:
     if serving.workers > 1 and (serving.push or serving.push_socket):
         raise BadInput("only one worker can take rows, for a store has one writer", hint="--workers 1")
     service = serving.service()
+    _settle()
     with service.series:
         service.series.datasets()  # a store that cannot be opened is said here, and not by each call
         with _listen(serving.host, serving.port) as listening:
@@ -141,10 +143,17 @@ def _taking(service: Service, path: str) -> Callable[[], None]:
     return PushSocket(service.intake, Path(path)).close
 
 
+def _settle() -> None:
+    """Keep the collector of garbage off what is there for good: a call's rows would have it look through all of it."""
+    gc.collect()
+    gc.freeze()
+
+
 def worker() -> Any:
     """Return the application of one of several workers."""
     from ptolemy.http.app import application
 
+    _settle()
     given = json.loads(os.environ[_WORKER])
     return application(Serving(**{**given, "names": tuple(given["names"])}).service())
 
