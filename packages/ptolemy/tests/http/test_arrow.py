@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ptolemy.answers import Answer
+import ptolemy as pt
+from ptolemy.answers import Answer, answer
 from ptolemy.http.arrow import SMALL, arrow_stream
 
 
@@ -62,3 +63,14 @@ def test_a_part_of_a_longer_table_is_only_that_part() -> None:
 
     assert read(Answer(table, 40, backwards=True)).to_pylist() == table.to_pylist()[::-1]
     assert table.to_pylist() == rows(100).to_pylist()[17:57]
+
+
+def test_the_rows_of_a_real_security_need_not_be_taken_one_by_one(real: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pt.open_series(real) as series:
+        found = answer(series, "daily", "ts_code,trade_date,open,vol", {"ts_code": "IBM.US", "start_date": "20120101"})
+        expected = found.table.to_pylist()
+        again = answer(series, "daily", "ts_code,trade_date,open,vol", {"ts_code": "IBM.US", "start_date": "20120101"})
+    monkeypatch.setattr(Answer, "table", None)
+
+    assert again.backwards
+    assert read(again).to_pylist() == expected
