@@ -26,6 +26,13 @@ class Metrics:
         counts[2] += rows
         counts[3] += size
 
+    def calls(self) -> dict[str, int]:
+        """Return how many calls of each interface were answered."""
+        found: dict[str, int] = {}
+        for (_, interface, _), counts in self._counts.items():
+            found[interface] = found.get(interface, 0) + int(counts[0])
+        return found
+
     def text(self) -> str:
         """Return all of them in Prometheus's text format."""
         lines = []
