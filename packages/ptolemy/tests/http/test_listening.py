@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def test_the_public_client_gets_the_rows_that_it_registered_for(client: Any, run
     push(running, "ticks", ticks, ["000001.SZ", "2024-01-02 09:30:01.000", 9.0, 100])
     push(running, "stk_mins", FIELDS, minute("600000.SH", "09:32:00", 10.75))
 
-    found = [json.loads(line.split(" ", 1)[1]) for line, _ in zip(records(client), range(3), strict=False)]
+    found = [json.loads(line.split(" ", 1)[1]) for line in islice(records(client), 3)]
 
     kinds = sorted(kind for kind, _ in found)
     assert kinds == ["minutes", "minutes", "ticks"]
