@@ -20,10 +20,10 @@ def rows(count: int) -> pa.Table:
         {
             "ts_code": ["AAPL.US"] * count,
             "trade_date": [f"{20200000 + i}" for i in range(count)],
-            "close": np.arange(count) + 0.5,
-            "vol": np.arange(count),
+            "close": pa.array(np.arange(count) + 0.5),
+            "vol": pa.array(np.arange(count)),
             "name": [f"day {i:05}" for i in range(count)],
-            "amount": np.arange(count) * 2.0,
+            "amount": pa.array(np.arange(count) * 2.0),
         }
     )
 

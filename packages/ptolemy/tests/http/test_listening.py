@@ -13,6 +13,7 @@ import pytest
 import urllib3
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from ptolemy.http.running import PREFIX
 from ptolemy.http.tokens import Tokens
@@ -127,7 +128,7 @@ def test_a_message_that_cannot_be_meant_is_told_and_the_connection_closed(
 
 def test_another_site_s_page_may_not_listen(running: Any) -> None:
     with pytest.raises(InvalidStatus, match="403"):
-        connect(address(running), origin="http://evil.example")  # type: ignore[arg-type]
+        connect(address(running), origin=Origin("http://evil.example"))
 
 
 def test_a_token_needs_the_scope_and_its_end_ends_the_listening(running: Any) -> None:
