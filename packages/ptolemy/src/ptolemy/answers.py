@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,16 @@ class Answer:
         """The rows, newest first."""
         if not self.backwards or not self.kept.num_rows:
             return self.kept
-        order: Any = pa.array(np.arange(self.kept.num_rows - 1, -1, -1))
+        order = _downwards(self.kept.num_rows)
         batches = self.kept.to_batches()
         if len(batches) > 1:
             return self.kept.take(order)
         return pa.Table.from_batches([batches[0].take(order)])  # a tenth less than by the table
+
+
+@lru_cache(64)  # the same few ranges are asked for again and again
+def _downwards(count: int) -> Any:
+    return pa.array(np.arange(count - 1, -1, -1))
 
 
 def answer(series: Series, name: str, fields: Fields = None, parameters: Mapping[str, Any] | None = None) -> Answer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from ptolemy.http.limits import Limits
 from ptolemy.http.service import Service
 from ptolemy.http.tokens import Tokens
 
+ROOT = Path(__file__).resolve().parents[4]
 MAPPING = Path(__file__).parents[4] / "examples" / "data" / "bokeh-stocks.toml"
 
 
@@ -188,3 +191,30 @@ def longer(daily: Any, known: Any, period: str) -> Any:
     made["pct_chg"] = made["change"] / made["pre_close"]
     made["amount"] = float("nan")
     return pa.Table.from_pandas(made[known.names], schema=known.schema(), preserve_index=False)
+
+
+#: The versions, with what they import and do not declare; the older one calls what pandas 3 has no more.
+CLIENTS = {
+    "1.4.29": ["tushare==1.4.29", "six", "setuptools"],
+    "1.2.89": ["tushare==1.2.89", "six", "setuptools", "pandas<3"],
+}
+
+
+def make(version: str) -> Path:
+    """Return the interpreter of an environment with this client, made once and kept in .cache."""
+    folder = ROOT / ".cache" / f"tushare-{version}"
+    python = folder / "bin" / "python"
+    if not (folder / "made").exists():
+        uv = shutil.which("uv") or str(ROOT / "scripts" / "uv")
+        env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([uv, "venv", "-q", "-p", sys.executable, str(folder)], check=True, env=env)
+        subprocess.run([uv, "pip", "install", "-q", "-p", str(python), *CLIENTS[version]], check=True, env=env)
+        (folder / "made").touch()
+    return python
+
+
+@pytest.fixture(scope="session")
+def public_client() -> Callable[[str], Path]:
+    """Give a callable that returns the interpreter of an environment with a version of Tushare's client."""
+    return make

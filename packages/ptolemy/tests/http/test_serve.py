@@ -105,3 +105,14 @@ def test_what_is_said_at_the_start_tells_whether_any_token_is_taken(tmp_path: Pa
 
     assert "any token is taken" in said[0]
     assert "every call is refused" in said[1]
+
+
+def test_the_page_is_there_only_where_it_is_asked_for(call: Any, service: Any):
+    assert call.get("/web").status == 404
+
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ptolemy")), "serve", "--web", "--workers", "2", "--port", "0"],
+        capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "PTOLEMY_HOME": str(service.home)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "only one worker" in done.stderr

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +18,11 @@ from ptolemy.catalogue import interfaces
 ROOT = Path(__file__).resolve().parents[4]
 ASK = Path(__file__).with_name("ask_tushare.py")
 
-#: The versions, with what they import and do not declare; the older one calls what pandas 3 has no more.
-CLIENTS = {
-    "1.4.29": ["tushare==1.4.29", "six", "setuptools"],
-    "1.2.89": ["tushare==1.2.89", "six", "setuptools", "pandas<3"],
-}
 
-
-def make(version: str) -> Path:
-    """Return the interpreter of an environment with this client, made once and kept in .cache."""
-    folder = ROOT / ".cache" / f"tushare-{version}"
-    python = folder / "bin" / "python"
-    if not (folder / "made").exists():
-        uv = shutil.which("uv") or str(ROOT / "scripts" / "uv")
-        env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([uv, "venv", "-q", "-p", sys.executable, str(folder)], check=True, env=env)
-        subprocess.run([uv, "pip", "install", "-q", "-p", str(python), *CLIENTS[version]], check=True, env=env)
-        (folder / "made").touch()
-    return python
-
-
-@pytest.fixture(scope="session", params=CLIENTS)
-def client(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(scope="session", params=["1.4.29", "1.2.89"])
+def client(request: pytest.FixtureRequest, public_client: Callable[[str], Path]) -> Any:
     """Give a callable that asks all of `calls` with one client and returns its answers."""
-    python = make(request.param)
+    python = public_client(request.param)
 
     def ask(url: str, *calls: tuple[str, dict[str, Any]], token: str = "any") -> list[Any]:
         done = subprocess.run(

@@ -305,6 +305,44 @@ def test_a_token_closes_the_page_and_opens_it_to_who_has_it(browser: Any, centre
         assert page.url.endswith("/web/login")
 
 
+def test_the_service_shows_the_page_to_a_token_with_its_scope(browser: Any, centre: Centre, tmp_path: Path):
+    from playwright.sync_api import expect
+
+    shutil.copy(centre.folder / "jiyuan.toml", tmp_path)
+    with own_page(centre, tmp_path, "--web", by="serve") as (url, env):
+
+        def run(*words: str) -> str:
+            return subprocess.run([PTOLEMY, *words], cwd=tmp_path, env=env, capture_output=True, text=True).stdout
+
+        made, bars = run("token", "create", "desk", "--scope", "web"), run("token", "create", "b", "--scope", "daily")
+        run("up", "idle")
+        page = browser.new_context(locale="en-GB").new_page()
+        said: list[str] = []
+        asked: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{url}/web")
+        page.get_by_label("Token").fill(made.strip())
+        page.get_by_role("button", name="Sign in").click()
+        expect(tile(page, "idle").locator(".state")).to_have_text("running")
+
+        def ask(token: str) -> int:
+            headers = {"authorization": f"Bearer {token.strip()}"}
+            return int(page.request.get(f"{url}/v1/daily?ts_code=IBM.US&limit=1", headers=headers).status)
+
+        assert (ask(made), ask(bars)) == (403, 200)
+        page.get_by_role("link", name="Tokens and quotas").click()
+        assert "daily" in page.locator("main").inner_text()
+        page.goto(f"{url}/web/component?name=idle")
+        page.get_by_text("Stop", exact=True).click()
+        page.locator("details[open]").get_by_role("button", name="Yes").click()
+        expect(tile(page, "idle").locator(".state")).to_have_text("stopped")
+        run("down")
+
+    assert said == []
+    assert [one for one in asked if not one.startswith(f"{url}/web")] == []
+
+
 def test_a_webhook_is_told_of_an_alert_and_of_its_end(centre: Centre, tmp_path: Path):
     told: list[dict[str, Any]] = []
 
@@ -340,12 +378,12 @@ def test_a_webhook_is_told_of_an_alert_and_of_its_end(centre: Centre, tmp_path: 
 class own_page:
     """A page of its own home, for tests that change tokens or need other options."""
 
-    def __init__(self, centre: Centre, folder: Path, *words: str) -> None:
-        self.folder, self.words = folder, words
+    def __init__(self, centre: Centre, folder: Path, *words: str, by: str = "web") -> None:
+        self.folder, self.words, self.by = folder, words, by
         self.env = {**centre.env, "PTOLEMY_HOME": str(folder / "home")}
 
     def __enter__(self) -> tuple[str, dict[str, str]]:
-        command = [PTOLEMY, "web", "--port", "0", "--json", *self.words]
+        command = [PTOLEMY, self.by, "--port", "0", "--json", *self.words]
         self.process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         lines = ""

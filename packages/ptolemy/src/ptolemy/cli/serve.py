@@ -23,10 +23,11 @@ from ptolemy._house.output import print_record
 @click.option("--max-rows", type=click.IntRange(1), default=200_000, show_default=True, help="Rows in one answer.")
 @click.option("--push", is_flag=True, help="Take rows: PUT /v1/DATASET; a token needs the scope push:DATASET.")
 @click.option("--push-socket", metavar="PATH", help="Take rows at this socket of the machine too.")
+@click.option("--web", is_flag=True, help="Show the page of the centre under /web; a token needs the scope web.")
 @json_option
 def serve(
     host: str, port: int, series: str | None, names: tuple[str, ...], workers: int, max_rows: int, push: bool,
-    push_socket: str | None, as_json: bool,
+    push_socket: str | None, web: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Answer Tushare's clients and our own over HTTP, until Ctrl-C.
 
@@ -35,14 +36,14 @@ def serve(
     """
     from ptolemy.http import running
 
-    serving = running.Serving(series, host, port, names, workers, max_rows, push, push_socket or "")
+    serving = running.Serving(series, host, port, names, workers, max_rows, push, push_socket or "", web)
 
     def ready(url: str, is_open: bool) -> None:
         record = {"url": url, "tokens": "any" if is_open else "required"}
         if as_json:
             print_record(record, as_json=True)
         else:
-            click.echo(f"serving {url}  (page: {url}/docs)")
+            click.echo(f"serving {url}  (page: {url}/{'web' if web else 'docs'})")
         sys.stdout.flush()  # whoever started this in a pipe waits for the address
         if is_open:
             note("no token exists yet, so any token is taken; close it with: ptolemy token create NAME")

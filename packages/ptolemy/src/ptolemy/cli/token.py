@@ -26,7 +26,11 @@ _days = click.option(
 @token.command(epilog="Example: ptolemy token create research --scope daily --scope adj_factor --rate 500")
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", multiple=True, metavar="NAME", help="Interface or pattern such as index_*; all if absent."
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="NAME",
+    help="Interface, pattern such as index_*, or web for the page; all if absent.",
 )
 @click.option("--rate", type=click.IntRange(0), default=500, show_default=True, help="Calls a minute; 0 is any number.")
 @_days

@@ -38,7 +38,7 @@ def web(
     """Show the components, data sets, tokens and alerts in a browser, until Ctrl-C.
 
     On loopback nobody signs in until the first token is made with ptolemy token create. On any other
-    address, and from then on, a token that may read everything is asked for.
+    address, and from then on, a token with the scope web is asked for.
     """
     from ptolemy.web import running
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,16 +13,17 @@ from starlette.routing import Route
 
 from ptolemy.errors import PtolemyError
 from ptolemy.http import native, tushare
+from ptolemy.http.listening import PATH, listening_face
 from ptolemy.http.openapi import openapi, page
 from ptolemy.http.service import Service
 from ptolemy.http.wire import Receive, Scope, Send
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+WEB = "/web"
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def application(service: Service) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return the ASGI application of `service`.
+def application(service: Service, web: App | None = None) -> App:
+    """Return the ASGI application of `service`, with the page of the centre below ``/web`` if it is given.
 
     The faces are reached without a router: a call for one security takes less time than routing it.
     """
@@ -36,6 +38,12 @@ def application(service: Service) -> Callable[[Scope, Receive, Send], Awaitable[
             if _is_below(path, native.PREFIX):
                 await native.native_face(service, scope, receive, send)
                 return
+            if web is not None and _is_below(path, WEB):
+                await web(scope, receive, send)
+                return
+        elif scope["type"] == "websocket" and scope["path"] == PATH:
+            await listening_face(service, scope, receive, send)
+            return
         await pages(scope, receive, send)
 
     return app

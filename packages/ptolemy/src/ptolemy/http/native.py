@@ -21,6 +21,7 @@ from ptolemy.answers import Answer
 from ptolemy.bars import PRO_BAR, check_words
 from ptolemy.catalogue import find, interface, interfaces
 from ptolemy.errors import BadParam, NotFound, PtolemyError, RateLimited, UnknownInterface
+from ptolemy.http.arrow import arrow_stream
 from ptolemy.http.faults import NotAcceptable, detail, status
 from ptolemy.http.formats import TYPES
 from ptolemy.http.limits import Quota
@@ -29,7 +30,6 @@ from ptolemy.http.text import json_items
 from ptolemy.http.wire import JSON, Headers, Receive, Scope, Send, header, json_bytes, quoted, read_body, send_bytes
 
 PREFIX = "/v1"
-_END = b"\xff\xff\xff\xff\0\0\0\0"  # what ends an Arrow stream
 
 _Reply = tuple[int, Headers, Any, int]  # status, headers, body, rows
 
@@ -138,10 +138,9 @@ def _body(found: Answer, kind: str, after: str | None) -> Any:
     if kind == "json":
         head = b'{"fields":%s,"items":' % quoted(found.kept.column_names)
         return json_items(found, head, b',"count":%d,"next":%s}' % (found.total, json_bytes(after)))
-    table = found.table
     if kind == "arrow":
-        # The messages of a stream, one after the other: its writer takes three times as long for a small one.
-        return b"".join((_head(table.schema), *(b.serialize() for b in table.to_batches()), _END))
+        return arrow_stream(found)
+    table = found.table
     sink = pa.BufferOutputStream()
     if kind == "parquet":
         import pyarrow.parquet  # 30 ms to import, and few ask for it
@@ -152,11 +151,6 @@ def _body(found: Answer, kind: str, after: str | None) -> Any:
 
         pyarrow.csv.write_csv(table, sink, pyarrow.csv.WriteOptions(quoting_style="needed"))
     return sink.getvalue().to_pybytes()
-
-
-@lru_cache(1024)
-def _head(schema: pa.Schema) -> bytes:
-    return schema.serialize().to_pybytes()
 
 
 def _about(service: Service, scope: Scope, name: str) -> _Reply:

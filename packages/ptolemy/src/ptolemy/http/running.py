@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -44,6 +46,7 @@ class Serving:
     max_rows: int = 200_000
     push: bool = False
     push_socket: str = ""
+    web: bool = False
 
     @property
     def loopback(self) -> bool:
@@ -101,11 +104,15 @@ def serve(serving: Serving, ready: Callable[[str, bool], None]) -> None:
         ) from exc
     options: dict[str, Any] = {
         "access_log": False, "log_level": "warning", "server_header": False, "timeout_graceful_shutdown": 10,
+        "ws": "websockets-sansio", "ws_max_size": 1 << 20,
     }  # fmt: skip
     if serving.workers > 1 and (serving.push or serving.push_socket):
         raise BadInput("only one worker can take rows, for a store has one writer", hint="--workers 1")
+    if serving.workers > 1 and serving.web:
+        raise BadInput("only one worker can show the page, for whoever signs in is known to one", hint="--workers 1")
     service = serving.service()
-    with service.series:
+    _settle()
+    with service.series, ExitStack() as opened_ones:
         service.series.datasets()  # a store that cannot be opened is said here, and not by each call
         with _listen(serving.host, serving.port) as listening:
             url = f"http://{_shown(serving.host)}:{listening.getsockname()[1]}"
@@ -119,6 +126,12 @@ def serve(serving: Serving, ready: Callable[[str, bool], None]) -> None:
                 return
 
             end = _taking(service, serving.push_socket)
+            page = opened_ones.enter_context(_page(serving, service)) if serving.web else None
+            app = application(service)
+            if page is not None:
+                from ptolemy.web.app import application as web
+
+                app = application(service, web(page))
 
             class Server(uvicorn.Server):
                 async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -126,10 +139,19 @@ def serve(serving: Serving, ready: Callable[[str, bool], None]) -> None:
                     ready(url, service.open)
 
                 async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                    if page is not None:
+                        page.ended = True  # a page that listens would be waited for
                     await super().shutdown(sockets)
                     end()  # the signal that ended the service ends the process before `run` returns
 
-            Server(uvicorn.Config(application(service), **options)).run(sockets=[listening])
+            Server(uvicorn.Config(app, **options)).run(sockets=[listening])
+
+
+def _page(serving: Serving, service: Service) -> Any:
+    """Open the page of the centre over the same store and tokens."""
+    from ptolemy.web.running import Watching, opened
+
+    return opened(Watching(serving.host, names=serving.names, store=serving.series), service.metrics.calls)
 
 
 def _taking(service: Service, path: str) -> Callable[[], None]:
@@ -141,10 +163,17 @@ def _taking(service: Service, path: str) -> Callable[[], None]:
     return PushSocket(service.intake, Path(path)).close
 
 
+def _settle() -> None:
+    """Keep the collector of garbage off what is there for good: a call's rows would have it look through all of it."""
+    gc.collect()
+    gc.freeze()
+
+
 def worker() -> Any:
     """Return the application of one of several workers."""
     from ptolemy.http.app import application
 
+    _settle()
     given = json.loads(os.environ[_WORKER])
     return application(Serving(**{**given, "names": tuple(given["names"])}).service())
 

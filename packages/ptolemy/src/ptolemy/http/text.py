@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ptolemy.answers import Answer
 
 SMALL = 2000  #: rows; for so many the writer's start costs more than what it saves
 _FLOAT = pa.float64()
+_PIECE = 1 << 18
 _SPECIAL = re.compile(rb'["\\\x00-\x1f]')  # what JSON writes otherwise than CSV
 
 
@@ -32,22 +34,36 @@ def json_items(answer: Answer, before: bytes = b"", behind: bytes = b"") -> byte
     for name in table.column_names:
         column: Any = table[name].chunk(0)
         if pa.types.is_floating(column.type):
-            column, missing = _number(column)
-            nulls += missing
+            column, lacking = _number(column)
+            nulls += lacking
         elif column.null_count or _has_special(column):
             return b"".join((before, _by_orjson(table), behind))
         columns.append(column)
-    sink = pa.BufferOutputStream()
+    missing, sink = nulls, pa.BufferOutputStream()
     options = pyarrow.csv.WriteOptions(include_header=False, batch_size=16384)
     pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), sink, options)
-    text = sink.getvalue().to_pybytes()
-    if nulls:
-        # Only a missing number may be written so; a text that holds it, or a row that begins with it, may not.
-        if text.count(b",nan") != nulls:
-            return b"".join((before, _by_orjson(table), behind))
-        text = text.replace(b",nan", b",null")
-    rows = memoryview(text.replace(b"\n", b"],["))[:-3]  # the last line has an end too
-    return b"".join((before, b"[[", rows, b"]]", behind))
+    pieces = []
+    for piece in _lines(memoryview(sink.getvalue())):
+        if nulls:
+            # Only a missing number may be written so; a text that holds it, or a row that begins with it, may not.
+            missing -= piece.count(b",nan")
+            piece = piece.replace(b",nan", b",null")
+        pieces.append(piece.replace(b"\n", b"],["))
+    if nulls and missing:
+        return b"".join((before, _by_orjson(table), behind))
+    pieces[-1] = pieces[-1][:-3]  # the last line has an end too
+    return b"".join((before, b"[[", *pieces, b"]]", behind))
+
+
+def _lines(text: memoryview) -> Iterator[bytes]:
+    """Give whole lines, so many at once as the processor holds in its cache."""
+    begin = 0
+    while begin < len(text):
+        piece = text[begin : begin + _PIECE].tobytes()
+        if begin + len(piece) < len(text):
+            piece = piece[: piece.rindex(b"\n") + 1]
+        begin += len(piece)
+        yield piece
 
 
 def _number(column: pa.Array[Any]) -> tuple[pa.Array[Any], int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hmac
 import json
+import os
 import secrets
 import time
 from collections.abc import Collection, Iterator
@@ -70,13 +71,14 @@ class Tokens:
 
     def __init__(self, path: Path, prefix: str) -> None:
         self.path, self.prefix = path, prefix
+        self._name = str(path)
         self._seen: tuple[int, ...] = ()
         self._known: dict[str, Token] = {}
 
     def all(self) -> dict[str, Token]:
         """Return every token by its id, oldest first; raise `ConfigError` if the file cannot be read."""
         try:
-            found = self.path.stat()
+            found = os.stat(self._name)  # noqa: PTH116 -- each call asks, and pathlib takes four times as long
             if (seen := (found.st_ino, found.st_mtime_ns, found.st_size)) != self._seen:
                 records = [r | {"scopes": tuple(r["scopes"])} for r in json.loads(self.path.read_bytes())]
                 self._known, self._seen = {r["id"]: Token(**r) for r in records}, seen

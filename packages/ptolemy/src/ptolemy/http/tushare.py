@@ -39,7 +39,7 @@ async def tushare_face(service: Service, scope: Scope, receive: Receive, send: S
         else:
             rows, body = await asyncio.to_thread(_answer, service, asked, request)
     except Exception as exc:
-        code, text = _said(exc)
+        code, text = said(exc)
         if not isinstance(exc, PtolemyError):
             service.failed(exc)
         error = {"request_id": request, "code": code, "msg": text, "message": text, "detail": detail(exc), "data": None}
@@ -97,7 +97,7 @@ def _answer(service: Service, asked: dict[str, Any], request: str) -> tuple[int,
     return rows, json_items(found, head, tail)
 
 
-def _said(exc: Exception) -> tuple[int, str]:
+def said(exc: Exception) -> tuple[int, str]:
     """Return the code and the Chinese text of an error; what programs read is in ``detail``."""
     hint = f"（{exc.hint}）" if isinstance(exc, PtolemyError) and exc.hint else ""
     if isinstance(exc, BadToken):

@@ -51,8 +51,12 @@ async def send_bytes(send: Send, status: int, headers: Headers, body: Any) -> No
             "headers": [(b"content-length", str(size).encode()), (b"x-content-type-options", b"nosniff"), *headers],
         }
     )
-    for begin in range(0, max(size, 1), _PIECE):
-        piece = body if size <= _PIECE else body[begin : begin + _PIECE]
+    if size <= _PIECE:
+        await send({"type": "http.response.body", "body": body})
+        return
+    whole = memoryview(body)  # its pieces are no copies
+    for begin in range(0, size, _PIECE):
+        piece = whole[begin : begin + _PIECE]
         await send({"type": "http.response.body", "body": piece, "more_body": begin + _PIECE < size})
 
 

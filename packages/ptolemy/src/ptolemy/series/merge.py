@@ -145,23 +145,32 @@ def stacked(parts: Sequence[pa.Table]) -> pa.Table:
         raise BadInput(f"the new rows do not fit those that are kept: {exc}") from exc
 
 
+def rows_of(table: pa.Table, key: Sequence[str], code: str) -> tuple[int, int]:
+    """Return the first row of a security in a sorted table of one chunk, and the one behind its last."""
+    values = table[key[0]].chunk(0)
+    return _bisect(values, code, after=False), _bisect(values, code, after=True)
+
+
 def within(
-    table: pa.Table, key: Sequence[str], codes: Sequence[str] | None, start: str | None, end: str | None
-) -> pa.Table:
-    """Return the rows of a sorted table by values of the key's first column and a range of its last."""
+    table: pa.Table, key: Sequence[str], codes: Sequence[str] | None, start: str | None, end: str | None,
+    *, single: bool = False,
+) -> pa.Table:  # fmt: skip
+    """Return the rows of a sorted table by values of the key's first column and a range of its last.
+
+    With `single` all of them are known to be one security's.
+    """
     if codes is not None:
         values = table[key[0]]
         if len(codes) == 1 and values.num_chunks == 1:
-            first = _bisect(values.chunk(0), codes[0], after=False)
-            table = table.slice(first, _bisect(values.chunk(0), codes[0], after=True) - first)
-            if len(key) == 2:  # then the times of a security ascend
-                times = table[key[1]]
-                if times.num_chunks == 1:
-                    begin = 0 if start is None else _bisect(times.chunk(0), start, after=False)
-                    stop = len(times) if end is None else _bisect(times.chunk(0), end, after=True)
-                    return table.slice(begin, max(stop - begin, 0))
-        else:
-            table = table.filter(pc.is_in(values, pa.array(codes, values.type)))
+            first, stop = rows_of(table, key, codes[0])
+            return within(table.slice(first, stop - first), key, None, start, end, single=True)
+        table = table.filter(pc.is_in(values, pa.array(codes, values.type)))
+    if single and len(key) == 2:  # then the times ascend
+        times = table[key[1]]
+        if times.num_chunks == 1:
+            begin = 0 if start is None else _bisect(times.chunk(0), start, after=False)
+            stop = len(times) if end is None else _bisect(times.chunk(0), end, after=True)
+            return table.slice(begin, max(stop - begin, 0))
     if (start is None and end is None) or not table.num_rows:
         return table
     times = table[key[-1]]

@@ -77,6 +77,7 @@ class Page:
     has_webhook: bool = False
     quotas: Callable[[], dict[str, int] | None] = lambda: None
     running: set[asyncio.Task[None]] = field(default_factory=set)
+    ended: bool = False  #: whether the pages that listen are to be let go
 
 
 Endpoint = Callable[[Request, Session], Awaitable[Response]]
@@ -194,7 +195,7 @@ class _Web:
             yield "retry: 1000\n\n"
             while True:
                 # A token that was revoked ends its open pages too.
-                if self.page.sessions.get(session.id) is None:
+                if self.page.ended or self.page.sessions.get(session.id) is None:
                     return
                 alerts = str(len([a for a in self.page.alerts.all() if not a.is_silent]))
                 if self.page.board.version != version or alerts != sent.get("#alerts"):

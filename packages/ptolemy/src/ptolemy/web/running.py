@@ -66,8 +66,8 @@ def serve(watching: Watching, ready: Callable[[str, bool], None]) -> None:
 
 
 @contextlib.contextmanager
-def opened(watching: Watching) -> Any:
-    """Give the page that `watching` describes, with its threads running."""
+def opened(watching: Watching, quotas: Callable[[], dict[str, int] | None] | None = None) -> Any:
+    """Give the page that `watching` describes, with its threads running; `quotas` counts the calls answered."""
     from ptolemy.http.running import Serving, open_tokens
     from ptolemy.services import find_definition, open_services, read_components
     from ptolemy.web.alerts import Alerts
@@ -91,7 +91,7 @@ def opened(watching: Watching) -> Any:
         page = Page(
             board, alerts, Audit(folder), tokens, Sessions(tokens, loopback), watching.store,
             frozenset({"localhost", watching.host.lower(), *(n.lower() for n in watching.names)}),
-            bool(watching.webhook), calls_answered,
+            bool(watching.webhook), quotas or calls_answered,
         )  # fmt: skip
         board.start()
         alerts.start()

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ptolemy.http.limits import Limits
+from ptolemy.http.scopes import WEB
 from ptolemy.http.tokens import Tokens
 
 COOKIE = "ptolemy_web"
@@ -67,7 +68,7 @@ class Sessions:
         return self._keep("", "anybody on this machine") if self.is_open else None
 
     def login(self, text: str, address: str) -> Session | None:
-        """Return a new session for a token that may read everything, or None.
+        """Return a new session for a token with the scope ``web``, or None.
 
         Raises
         ------
@@ -75,7 +76,7 @@ class Sessions:
             If too many wrong ones came from `address`.
         """
         token = self._tokens.find(text.strip())
-        if token is None or not token.may("web"):
+        if token is None or not token.may(WEB):
             self._limits.take(f"failed {address}", _FAILURES)
             return None
         return self._keep(token.id, token.name)
