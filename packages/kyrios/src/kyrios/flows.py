@@ -118,7 +118,7 @@ class Flow:
                 head = self._resumable(record.head(resume), params)
             chosen = select(self.graph, record, only=only, start=start, earlier=earlier)
             if head is None:
-                head = self._head(identity, runner.name, params or {}, tables)
+                head = self.head(identity, runner.name, params or {}, tables)
             with sole_owner(identity), capturing():
                 head = record.begin(head)
                 if not resume and record.events(identity):
@@ -214,7 +214,7 @@ class Flow:
         plan = Plan.of(self, {**given, **tuned(self.name)})
         identity = checked_run_id(run_id or uuid7())
         with opened(data, history) as (tables, record), sole_owner(f"loop-{self.name}"), capturing():
-            head = record.begin(self._head(identity, "loop", plan.values, tables))
+            head = record.begin(self.head(identity, "loop", plan.values, tables))
             execution = Execution(self.graph, self.folder, head, tables, record)
             loop = Loop(plan, execution, ticks, on_change or (lambda said: None))
             execution.move_run([State.QUEUED, State.RUNNING])
@@ -289,7 +289,7 @@ class Flow:
             raise Conflict(f"the flow {self.name} has changed since this was rendered", hint="kyrios render")
         identity = checked_run_id(run_id)
         with opened(data, history) as (tables, record):
-            head = self._head(identity, engine, params or {}, tables)
+            head = self.head(identity, engine, params or {}, tables)
             return Driven(self, tables, record, on_event).run(unit, head, attempt)
 
     def has_failed(self, task: TaskRun) -> bool:
@@ -332,7 +332,8 @@ class Flow:
 
         return write(planned(self, engine, folder=folder, command=command, params=params), Path(out), force=force)
 
-    def _head(self, run_id: str, engine: str, params: Mapping[str, Any], data: Data) -> Head:
+    def head(self, run_id: str, engine: str, params: Mapping[str, Any], data: Data) -> Head:
+        """Return what is recorded of a new run; raise `BadInput` if its parameters cannot be used."""
         from kyrios.environment import this_environment
         from kyrios.params import bind
 
