@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -109,7 +110,7 @@ def test_the_html_page_takes_nothing_for_code():
 
 
 def kyrios(*words):
-    command = [sys.executable, "-c", "from kyrios.cli import main; main()", *map(str, words)]
+    command = [sys.executable, "-c", "from kyrios.cli import main; main()", *map(os.fspath, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
