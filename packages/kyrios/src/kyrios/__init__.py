@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kyrios.errors import (
     BackendUnavailable,
     BadInput,
+    ChannelFull,
     ConfigError,
     Conflict,
     FlowInvalid,
@@ -30,6 +31,7 @@ from kyrios.errors import (
 
 if TYPE_CHECKING:
     from kyrios.authoring import branch, flow, gate, parallel, select, sequence, unit, use
+    from kyrios.channel import Channel, open_channel
     from kyrios.data import open_data
     from kyrios.engine import open_engine
     from kyrios.flows import Flow, load_flow
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BackendUnavailable",
     "BadInput",
+    "Channel",
+    "ChannelFull",
     "ConfigError",
     "Conflict",
     "Event",
@@ -69,6 +73,7 @@ __all__ = [
     "get_run",
     "load_flow",
     "memory",
+    "open_channel",
     "open_data",
     "open_engine",
     "open_history",
@@ -84,6 +89,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "Channel": "channel",
     "Event": "state",
     "Flow": "flows",
     "Graph": "graph",
@@ -96,6 +102,7 @@ _LATER = {
     "get_run": "run",
     "load_flow": "flows",
     "memory": "ticks",
+    "open_channel": "channel",
     "open_data": "data",
     "open_engine": "engine",
     "open_history": "history",
