@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kyrios.history import open_history
     from kyrios.run import Run, TaskRun, get_run, runs
     from kyrios.state import Event, State
-    from kyrios.ticks import Tick, memory, tick
+    from kyrios.ticks import Tick, checkpointed, memory, tick
     from kyrios.uses import uses_dataset, uses_package
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "UnitFailed",
     "UnknownBackend",
     "branch",
+    "checkpointed",
     "flow",
     "gate",
     "get_run",
@@ -99,6 +100,7 @@ _LATER = {
     "TaskRun": "run",
     "Tick": "ticks",
     **dict.fromkeys(("branch", "flow", "gate", "parallel", "select", "sequence", "unit", "use"), "authoring"),
+    "checkpointed": "ticks",
     "get_run": "run",
     "load_flow": "flows",
     "memory": "ticks",

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from kyrios._house.backends import BackendURL
 from kyrios.channel.mailbox import Mailbox
 from kyrios.channel.port import Channels
-from kyrios.engine.ray import connected, ray
+from kyrios.engine.ray import connected  # before Ray itself: it says how Ray begins
+
+import ray  # isort: skip
 from kyrios.errors import BackendUnavailable
 
 _BLOCK = 0.5  # seconds that one question to the actor may wait, so that a reader that is gone leaves soon
