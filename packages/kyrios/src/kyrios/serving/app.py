@@ -25,6 +25,8 @@ from kyrios.errors import (
     NotAllowed,
     NotFound,
 )
+from kyrios.history import open_history
+from kyrios.run import Run, get_run
 from kyrios.serving import answers
 from kyrios.serving.following import Follower, TooManyListeners
 from kyrios.serving.guard import COOKIE, Guard, TooManyTries, Unauthorized
@@ -227,14 +229,14 @@ class _Answering:
         return answers.run_whole(run), 202 if new else 200, {"Location": f"/runs/{run.run_id}"}
 
     def runs(self) -> Any:
-        from kyrios.run import runs
-
         limit, flow = _number("limit", 50, 1000), request.args.get("flow")
-        found = runs(1000 if flow else limit)
-        return [answers.run_line(run) for run in found if flow is None or run.head.flow == flow][:limit]
+        with open_history() as record:
+            # Of each run that is told, all events are read; of the others nothing.
+            heads = [head for head in record.heads(1000 if flow else limit) if flow in (None, head.flow)][:limit]
+            return [answers.run_line(Run(head, record.events(head.run_id))) for head in heads]
 
     def show(self, run: str) -> Any:
-        return answers.run_whole(_run(run))
+        return answers.run_whole(get_run(run))
 
     def events(self, run: str) -> Response:
         known = request.headers.get("Last-Event-ID", "")
@@ -249,20 +251,20 @@ class _Answering:
                 return False
             return True
 
-        told = self.service.follower.stream(_run(run).run_id, after, may_go_on)
+        told = self.service.follower.stream(get_run(run).run_id, after, may_go_on)
         return Response(told, mimetype="text/event-stream")
 
     def log(self, run: str, unit: str) -> Any:
-        return answers.log_part(_run(run), unit, _number("offset", 0, 1 << 62, least=-answers.LONGEST_LOG))
+        return answers.log_part(get_run(run), unit, _number("offset", 0, 1 << 62, least=-answers.LONGEST_LOG))
 
     def table(self, run: str, table: str) -> Any:
-        return answers.table_part(_run(run), table, _number("limit", 100, 10_000))
+        return answers.table_part(get_run(run), table, _number("limit", 100, 10_000))
 
     def cancel(self, run: str, order: Any) -> Any:
-        return answers.run_line(self.service.runs.cancel(_run(run).run_id))
+        return answers.run_line(self.service.runs.cancel(get_run(run).run_id))
 
     def resume(self, run: str, order: Any) -> Any:
-        found = _run(run)
+        found = get_run(run)
         entries = self.service.shelf.entries()
         flow = next((e.flow for e in entries if e.flow and str(e.folder) == found.head.folder), None)
         if flow is None:
@@ -278,12 +280,6 @@ def _body() -> Any:
         return json.loads(request.get_data(), parse_constant=refuse)
     except (ValueError, RecursionError) as exc:
         raise BadInput(f"the body is no JSON: {exc}", hint="send {}") from None
-
-
-def _run(run_id: str) -> Any:
-    from kyrios.run import get_run
-
-    return get_run(run_id)
 
 
 def _check_engine(engine: str | None) -> None:

@@ -182,6 +182,13 @@ function showStates() {
   for (const cell of $("runs").querySelectorAll("[data-state]")) cell.textContent = word(cell.dataset.state);
 }
 
+let waiting = false;
+function soon() { // a flow of a thousand units says more than a screen can show
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => { waiting = false; showStates(); });
+}
+
 function follow(run) {
   const id = run.run;
   const stream = now.stream = new EventSource(`/runs/${encodeURIComponent(id)}/events?after=${run.events}`);
@@ -189,7 +196,7 @@ function follow(run) {
     say("");
     const step = JSON.parse(event.data);
     now.states[step.unit] = step.state;
-    showStates();
+    soon();
   });
   stream.addEventListener("end", trying(async () => {
     stop();
