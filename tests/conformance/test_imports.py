@@ -12,9 +12,9 @@ from tests.conformance.test_adapters import DRIVERS
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = [
-    *DRIVERS, "BTrees", "ZODB", "bokeh", "bokeh_sampledata", "duckdb", "fsspec", "hydra", "jinja2", "jsonschema",
-    "matplotlib", "networkx", "numpy", "pandas", "persistent", "playwright", "polars", "pyarrow", "pydantic",
-    "requests", "rich", "scipy", "sqlite3", "urllib3", "yaml", "zstandard",
+    *DRIVERS, "BTrees", "ZODB", "bokeh", "bokeh_sampledata", "duckdb", "flask", "fsspec", "hydra", "jinja2",
+    "jsonschema", "matplotlib", "networkx", "numpy", "pandas", "persistent", "playwright", "polars", "pyarrow",
+    "pydantic", "requests", "rich", "scipy", "sqlite3", "urllib3", "werkzeug", "yaml", "zstandard",
 ]  # fmt: skip
 
 LOADED = """

@@ -17,15 +17,18 @@ PROJECTS = sorted([ROOT / "pyproject.toml", *ROOT.glob("packages/*/pyproject.tom
 MAJORS = {
     "alluxiofs": "1", "ansible-core": "2", "ansible-runner": "2", "apache-airflow": "3.3", "celery": "5", "click": "8",
     "clickhouse-driver": "0.2", "cryptography": "50",
-    "distributed": "2026", "duckdb": "2", "elasticsearch": "9", "httptools": "0", "influxdb-client": "1",
+    "distributed": "2026", "duckdb": "2", "elasticsearch": "9", "flask": "3", "httptools": "0", "hydra-core": "1",
+    "influxdb-client": "1",
     "jinja2": "3",
     "jupyterhub": "6", "jupyterlab": "4", "matplotlib": "3", "minio": "7", "mlflow": "3", "mlflow-skinny": "3",
-    "numpy": "2", "orjson": "3", "pandas": "3", "polars": "2", "psycopg2-binary": "2.9", "py-consul": "1",
+    "networkx": "3", "numpy": "2", "omegaconf": "2", "orjson": "3",
+    "pandas": "3", "polars": "2", "psycopg2-binary": "2.9", "py-consul": "1",
     "pyarrow": "25",
     "pymongo": "4", "pymysql": "1", "pytest": "9", "ray": "2", "redis": ("6", "7", "8"), "relstorage": "4",
     "resolvelib": "1",
     "rich": "15",
     "s3fs": "2026", "starlette": "1", "supervisor": "4", "tushare": "1", "urllib3": "2", "uvicorn": "0", "uvloop": "0",
+    "werkzeug": "3",
     "zodb": "6",
 }  # fmt: skip
 

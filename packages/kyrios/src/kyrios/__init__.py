@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kyrios.errors import (
     BackendUnavailable,
     BadInput,
+    ChannelFull,
     ConfigError,
     Conflict,
     FlowInvalid,
@@ -30,6 +31,7 @@ from kyrios.errors import (
 
 if TYPE_CHECKING:
     from kyrios.authoring import branch, flow, gate, parallel, select, sequence, unit, use
+    from kyrios.channel import Channel, open_channel
     from kyrios.data import open_data
     from kyrios.engine import open_engine
     from kyrios.flows import Flow, load_flow
@@ -37,12 +39,14 @@ if TYPE_CHECKING:
     from kyrios.history import open_history
     from kyrios.run import Run, TaskRun, get_run, runs
     from kyrios.state import Event, State
-    from kyrios.ticks import Tick, memory, tick
+    from kyrios.ticks import Tick, checkpointed, memory, tick
     from kyrios.uses import uses_dataset, uses_package
 
 __all__ = [
     "BackendUnavailable",
     "BadInput",
+    "Channel",
+    "ChannelFull",
     "ConfigError",
     "Conflict",
     "Event",
@@ -64,11 +68,13 @@ __all__ = [
     "UnitFailed",
     "UnknownBackend",
     "branch",
+    "checkpointed",
     "flow",
     "gate",
     "get_run",
     "load_flow",
     "memory",
+    "open_channel",
     "open_data",
     "open_engine",
     "open_history",
@@ -84,6 +90,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "Channel": "channel",
     "Event": "state",
     "Flow": "flows",
     "Graph": "graph",
@@ -93,9 +100,11 @@ _LATER = {
     "TaskRun": "run",
     "Tick": "ticks",
     **dict.fromkeys(("branch", "flow", "gate", "parallel", "select", "sequence", "unit", "use"), "authoring"),
+    "checkpointed": "ticks",
     "get_run": "run",
     "load_flow": "flows",
     "memory": "ticks",
+    "open_channel": "channel",
     "open_data": "data",
     "open_engine": "engine",
     "open_history": "history",

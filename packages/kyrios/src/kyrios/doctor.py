@@ -13,6 +13,7 @@ def checks(config: Config) -> Iterable[Check]:
     """Give one check for each backend that `config` names."""
     yield Check("engine", str(config.shown("engine")), lambda: _engine(config.text("engine")))
     yield Check("data", str(config.shown("data")), lambda: _data(config.text("data")))
+    yield Check("channel", str(config.shown("channel")), lambda: _channel(config.text("channel")))
     yield Check("history", str(config.shown("history")), lambda: _history(config.text("history")))
 
 
@@ -39,3 +40,12 @@ def _history(url: str) -> str:
 
     with open_history(url) as history:
         return f"answers; newest run: {next((h.run_id for h in history.heads(1)), 'none')}"
+
+
+def _channel(url: str) -> str:
+    from kyrios.channel import open_channel
+
+    with open_channel(f"doctor-{os.getpid()}", url=url) as channel:
+        reader = channel.reader("doctor")
+        reader.leave()
+    return "keeps and gives messages"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from kyrios._house.output import display_width
 from kyrios.graph import Graph
@@ -15,12 +15,25 @@ _LINES = {
     _UP | _DOWN | _LEFT | _RIGHT: "┼",
 }  # fmt: skip
 _GAP = 3
+_COLOURS = {
+    "cached": "#1a7f37", "cancelled": "#9a6700", "failed": "#c62828", "running": "#0b5cad", "succeeded": "#1a7f37",
+    "up_for_retry": "#9a6700",
+}  # fmt: skip
 
 
-def mermaid(graph: Graph) -> str:
-    """Return the graph in Mermaid's words."""
+def mermaid(graph: Graph, states: Mapping[str, str] | None = None, critical: Collection[str] = ()) -> str:
+    """Return the graph in Mermaid's words.
+
+    Parameters
+    ----------
+    states
+        How units stand, which gives them colours.
+    critical
+        Units whose boxes have a thick border.
+    """
+    said = states or {}
     lines = ["flowchart TD"]
-    lines += [f'    {name}["{name}"]' for name in graph.names]
+    lines += [f'    {name}["{name}{f"<br>{said[name]}" if name in said else ""}"]' for name in graph.names]
     for task in graph.tasks:
         ports: dict[str, list[str]] = {name: [] for name in task.upstream}
         for source in task.inputs.values():
@@ -29,6 +42,10 @@ def mermaid(graph: Graph) -> str:
             label = f"|{', '.join(sorted(set(names)))}|" if names else ""
             arrow = "-->" if names else "-.->"
             lines.append(f"    {before} {arrow}{label} {task.name}")
+    for state in sorted({*said.values()} & _COLOURS.keys()):
+        lines.append(f"    classDef {state} stroke:{_COLOURS[state]},stroke-width:2px")
+        lines.append(f"    class {','.join(name for name in graph.names if said.get(name) == state)} {state}")
+    lines += [f"    style {name} stroke-width:4px" for name in graph.names if name in critical]
     return "\n".join(lines) + "\n"
 
 
@@ -42,8 +59,8 @@ def text(graph: Graph, notes: Mapping[str, str] | None = None) -> str:
     """
     said = notes or {}
     labels = {name: [name, said[name]] if name in said else [name] for name in graph.names}
-    layers, edges = _layers(graph)
-    middles = _place(layers, edges, labels)
+    layers, edges = layers_of(graph)
+    middles = places(layers, edges, labels)
     canvas = _Canvas()
     row = 0
     for index, layer in enumerate(layers):
@@ -60,7 +77,7 @@ def text(graph: Graph, notes: Mapping[str, str] | None = None) -> str:
     return canvas.text()
 
 
-def _layers(graph: Graph) -> tuple[list[list[str]], list[list[tuple[str, str]]]]:
+def layers_of(graph: Graph) -> tuple[list[list[str]], list[list[tuple[str, str]]]]:
     """Put each task below the last of its predecessors; a long edge gets a place in every layer it passes."""
     depth: dict[str, int] = {}
     for task in graph.tasks:
@@ -94,7 +111,7 @@ def _drawn(graph: Graph) -> list[tuple[str, str]]:
     return sorted(drawn)
 
 
-def _place(
+def places(
     layers: list[list[str]], edges: list[list[tuple[str, str]]], labels: Mapping[str, list[str]]
 ) -> dict[str, int]:
     """Return the column of each box's middle; boxes stand below the middle of their predecessors if they can."""

@@ -5,6 +5,7 @@
     KyriosError                the base and the kinds that decide exit codes: ``_house/errors.py``
     ├── BadInput
     │   └── FlowInvalid            a flow or one of its units cannot be used; holds every problem
+    ├── ChannelFull                nobody has made room in a channel in time
     ├── Conflict
     │   └── IllegalTransition      a state does not follow from the one before
     ├── NotFound
@@ -32,6 +33,7 @@ from kyrios._house.errors import LibraryError as KyriosError
 __all__ = [
     "BackendUnavailable",
     "BadInput",
+    "ChannelFull",
     "ConfigError",
     "Conflict",
     "FlowInvalid",
@@ -83,6 +85,17 @@ class FlowInvalid(BadInput):
 
     def __str__(self) -> str:
         return "\n".join([f"{self.message}:", *map(str, self.problems)])
+
+
+class ChannelFull(KyriosError, TimeoutError):
+    """As many messages wait in a channel as may, and no reader has dealt with one in time."""
+
+    def __init__(self, channel: str, capacity: int) -> None:
+        super().__init__(
+            f"{capacity} messages wait in the channel {channel}, and no more may",
+            hint="let its readers commit, or a reader that is gone for good leave",
+        )
+        self.channel, self.capacity = channel, capacity
 
 
 class IllegalTransition(Conflict):

@@ -118,7 +118,7 @@ class Flow:
                 head = self._resumable(record.head(resume), params)
             chosen = select(self.graph, record, only=only, start=start, earlier=earlier)
             if head is None:
-                head = self._head(identity, runner.name, params or {}, tables)
+                head = self.head(identity, runner.name, params or {}, tables)
             with sole_owner(identity), capturing():
                 head = record.begin(head)
                 if not resume and record.events(identity):
@@ -159,6 +159,8 @@ class Flow:
         *,
         ticks: int | None = None,
         realtime: bool = False,
+        checkpoint: float | None = None,
+        fresh: bool = False,
         data: str | Data | None = None,
         history: str | History | None = None,
         run_id: str | None = None,
@@ -181,6 +183,11 @@ class Flow:
         realtime
             Whether this thread goes before all others of this machine (``SCHED_FIFO``): on one that is busy, a loop
             waits for its turn longer than a tick.
+        checkpoint
+            Seconds between two checkpoints of what the units remember; None keeps none. The loop goes on from the last
+            one, whatever has ended it.
+        fresh
+            Whether to forget the last checkpoint first.
         on_change
             Called with a line whenever something has changed and was taken or refused.
         on_hang
@@ -197,16 +204,19 @@ class Flow:
         ------
         BadInput
             If the flow is no service loop, or a parameter or a unit cannot be used.
+        Conflict
+            If the last checkpoint cannot be read, or a loop of this flow runs.
         NotAllowed
             If `realtime` is not allowed to this user.
         UnitFailed
             If a unit failed in the last tick; failures before it are counted.
         """
+        from kyrios.checkpoint import Checkpoint
         from kyrios.execution import Execution, sole_owner
         from kyrios.looping import Loop, Plan, first_in_line
         from kyrios.sources import Unchanged
         from kyrios.unitlog import capturing
-        from kyrios.watching import stamps, tuned, watched
+        from kyrios.watching import CHECKPOINT, place_of, stamps, tuned, watched
 
         given = dict(params or {})
         # A change that comes before this look, but after the files were read, must not be missed.
@@ -214,19 +224,25 @@ class Flow:
         plan = Plan.of(self, {**given, **tuned(self.name)})
         identity = checked_run_id(run_id or uuid7())
         with opened(data, history) as (tables, record), sole_owner(f"loop-{self.name}"), capturing():
-            head = record.begin(self._head(identity, "loop", plan.values, tables))
+            path = place_of(self.name) / CHECKPOINT
+            if fresh:
+                path.unlink(missing_ok=True)
+            restored = Checkpoint() if checkpoint is None else Checkpoint.read(path)
+            head = record.begin(self.head(identity, "loop", plan.values, tables))
             execution = Execution(self.graph, self.folder, head, tables, record)
-            loop = Loop(plan, execution, ticks, on_change or (lambda said: None))
+            loop = Loop(plan, execution, ticks, on_change or (lambda said: None), restored=restored)
             execution.move_run([State.QUEUED, State.RUNNING])
             if on_start is not None:
                 on_start(loop)
             try:
-                with first_in_line(realtime), watched(loop, given, seen, on_hang or (lambda seconds: None)):
-                    report = loop.run()
+                beside = watched(loop, given, seen, on_hang or (lambda seconds: None), checkpoint=checkpoint)
+                with first_in_line(realtime), beside:
+                    loop.run()
             except BaseException as exc:
                 execution.cancel_the_rest(type(exc).__name__)
                 raise
             loop.record()
+            report = loop.report()
             run = execution.so_far()
         failed = next((task for task in run.tasks if self.has_failed(task)), None)
         if failed:
@@ -289,7 +305,7 @@ class Flow:
             raise Conflict(f"the flow {self.name} has changed since this was rendered", hint="kyrios render")
         identity = checked_run_id(run_id)
         with opened(data, history) as (tables, record):
-            head = self._head(identity, engine, params or {}, tables)
+            head = self.head(identity, engine, params or {}, tables)
             return Driven(self, tables, record, on_event).run(unit, head, attempt)
 
     def has_failed(self, task: TaskRun) -> bool:
@@ -332,7 +348,8 @@ class Flow:
 
         return write(planned(self, engine, folder=folder, command=command, params=params), Path(out), force=force)
 
-    def _head(self, run_id: str, engine: str, params: Mapping[str, Any], data: Data) -> Head:
+    def head(self, run_id: str, engine: str, params: Mapping[str, Any], data: Data) -> Head:
+        """Return what is recorded of a new run; raise `BadInput` if its parameters cannot be used."""
         from kyrios.environment import this_environment
         from kyrios.params import bind
 

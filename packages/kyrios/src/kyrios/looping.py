@@ -6,6 +6,7 @@ the loop reads and judges what has changed, and the loop takes it between two ti
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
 import sys
@@ -18,6 +19,7 @@ from time import monotonic, time
 from typing import IO, TYPE_CHECKING, Any
 
 from kyrios.calling import call, is_met, prepared
+from kyrios.checkpoint import Checkpoint, text_of
 from kyrios.code import blame
 from kyrios.engine.port import Step as Recorded
 from kyrios.errors import BadInput, NotAllowed
@@ -91,6 +93,8 @@ class Report:
         Ticks in which a unit failed.
     reloads, refused
         How often changed files or parameters were taken, and how often they could not be.
+    checkpoints
+        How often what the units remember was made durable.
     """
 
     ticks: int = 0
@@ -99,6 +103,7 @@ class Report:
     failed: int = 0
     reloads: int = 0
     refused: int = 0
+    checkpoints: int = 0
     late_median: float = 0.0
     late_p99: float = 0.0
     late_longest: float = 0.0
@@ -117,17 +122,24 @@ class Loop:
     tables: dict[str, pa.Table] = field(default_factory=dict)  #: What the last tick gave, by ``task.port``.
     states: dict[str, State] = field(default_factory=dict)  #: How each unit ended in the last tick.
     used: dict[str, Used] = field(default_factory=dict)
+    restored: Checkpoint = field(default_factory=Checkpoint)  #: Where it goes on.
 
     def __post_init__(self) -> None:
         graph = self.plan.flow.graph
         assert graph.every is not None
         self._stopped = threading.Event()
         self._next: Plan | None = None
-        self.memories: dict[str, dict[str, Any]] = {}  #: What each unit remembers, by its name.
+        names = graph.names
+        #: What each unit remembers, by its name; one that the flow has no more is forgotten.
+        self.memories = {name: copy.deepcopy(dict(m)) for name, m in self.restored.memories.items() if name in names}
+        self._kept = self.restored.memories
+        self._wanted = self._keeps = False
+        self._checkpoint: str | None = None
+        self._unkept = ""
         self._errors: dict[str, str] = {}
         self._busy = Spread()
         self._counts = Report()
-        self.pace = Pace(graph.every, graph.overrun)
+        self.pace = Pace(graph.every, graph.overrun, first=self.restored.tick + 1)
         self.began: float | None = None  #: When the tick that runs began, by `time.monotonic`.
         self.now: Tick | None = None
 
@@ -144,6 +156,20 @@ class Loop:
         """Say that something has changed that cannot be used; the loop goes on with what it has."""
         self._counts.refused += 1
         self.on_change(f"not taken: {why}")
+
+    def ask(self) -> None:
+        """Let the loop make a checkpoint after the tick that runs."""
+        self._wanted = self._keeps = True
+
+    def taken(self) -> str | None:
+        """Return the checkpoint that was made since the last call, if there is one."""
+        made, self._checkpoint = self._checkpoint, None
+        return made
+
+    def is_kept(self, checkpoint: Checkpoint) -> None:
+        """Say that `checkpoint` is durable."""
+        self._kept = checkpoint.memories
+        self._counts.checkpoints += 1
 
     def report(self) -> Report:
         """Return what it has done so far."""
@@ -164,17 +190,33 @@ class Loop:
         """Run until `ticks` are done or `stop` is called."""
         with unit_log(self.execution.log_path("loop")) as log, _steady():
             print(f"--- {utc_now()} {self.plan.flow.name} ticks every {self.pace.every:g} s", file=log)
+            last = None
             self.pace.begin()
             while not self._stopped.is_set() and (self.ticks is None or self._counts.ticks < self.ticks):
                 tick = self._wait()
                 if tick is None:
                     break
                 self._tick(tick, log)
-                if tick.number == 0:
+                if self._wanted:
+                    self._make_checkpoint(tick.number)
+                if self._counts.ticks == 1:
                     # What units import when they are first called takes longer than many ticks.
                     self.pace.begin()
+                last = tick.number
+            if last is not None and self._keeps:
+                self._make_checkpoint(last)
             print(f"--- {utc_now()} {self.plan.flow.name} ends after {self._counts.ticks} ticks", file=log)
         return self.report()
+
+    def _make_checkpoint(self, number: int) -> None:
+        """Write down what the units remember, between two ticks; another thread makes it durable."""
+        self._wanted = False
+        try:
+            self._checkpoint = text_of(number, self.memories)
+        except BadInput as exc:
+            if exc.message != self._unkept:  # said once, not every second
+                self._unkept = exc.message
+                self.on_change(f"not kept: {exc.message}")
 
     def record(self) -> None:
         """Record the end: how the units ended in the last tick, the tables that it gave, and the lineage of all."""
@@ -255,7 +297,7 @@ class Loop:
         if task.condition and not is_met(task.condition, values, read):
             return State.SKIPPED
         inputs = {port: tables[source] for port, source in task.inputs.items() if source in tables}
-        remember(self.memories.setdefault(task.name, {}))
+        remember(self.memories.setdefault(task.name, {}), self._kept.get(task.name))
         with noting_uses() as used:
             given = call(task, step.function, inputs, step.params, values, read, checked_tables)
         self.used[task.name] = used

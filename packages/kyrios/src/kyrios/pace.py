@@ -51,6 +51,7 @@ class Pace:
         every: float,
         overrun: str = "skip",
         *,
+        first: int = 0,
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time,
     ) -> None:
@@ -59,7 +60,7 @@ class Pace:
         self.skipped = 0
         self.merged = 0
         self._clock, self._wall = clock, wall
-        self._number = 0  # of the next tick
+        self._number = first  # of the next tick
         self._due = clock()
 
     def begin(self) -> None:

@@ -8,6 +8,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine", "local", "What `kyrios run` runs a flow on.", url=True),
     Setting("data", "file://", "Where the tables between units and the results lie.", url=True),
     Setting("history", "sqlite://", "Where the record of every run lies.", url=True),
+    Setting("channel", "memory:", "Where the messages between long-running units lie.", url=True),
     Setting("command", "kyrios", "The command that a rendered task calls, where tasks have their own environment."),
 )
 

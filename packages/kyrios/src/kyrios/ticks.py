@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import time
@@ -32,6 +33,7 @@ class Tick:
 
 _tick: ContextVar[Tick | None] = ContextVar("kyrios_tick", default=None)
 _memory: ContextVar[dict[str, Any] | None] = ContextVar("kyrios_memory", default=None)
+_kept: ContextVar[Mapping[str, Any] | None] = ContextVar("kyrios_kept", default=None)
 
 
 def tick() -> Tick:
@@ -48,11 +50,21 @@ def memory() -> dict[str, Any]:
     return {} if found is None else found
 
 
+def checkpointed() -> Mapping[str, Any]:
+    """Return what the running unit remembered at the last checkpoint that is durable; nothing before the first.
+
+    What lies outside may be told now that all up to there is done: after a crash the unit begins again right here. A
+    reader of a channel commits the position that stands in it.
+    """
+    return _kept.get() or {}
+
+
 def begin(now: Tick | None) -> None:
     """Let `tick` return `now` from here on."""
     _tick.set(now)
 
 
-def remember(held: dict[str, Any] | None) -> None:
-    """Let `memory` return `held` from here on."""
+def remember(held: dict[str, Any] | None, kept: Mapping[str, Any] | None = None) -> None:
+    """Let `memory` return `held` from here on, and `checkpointed` what is `kept`."""
     _memory.set(held)
+    _kept.set(kept)

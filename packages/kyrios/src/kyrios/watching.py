@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from kyrios._house.files import write_durably
+from kyrios.checkpoint import keep
 from kyrios.errors import KyriosError, NotFound
 from kyrios.flows import Flow, load_flow
 from kyrios.looping import Loop, Plan
@@ -22,6 +23,9 @@ from kyrios.state import utc_now
 
 #: Each file with its time, size and number.
 Stamps = tuple[tuple[str, int, int, int] | None, ...]
+
+#: Where a loop keeps what its units remember, in its place.
+CHECKPOINT = "checkpoint.json"
 
 _LOOK = 0.2  # seconds between two looks at the files
 _SAY = 1.0  # seconds between two writings of the status
@@ -81,7 +85,14 @@ def status(flow: str) -> dict[str, Any]:
 
 
 @contextmanager
-def watched(loop: Loop, given: Mapping[str, Any], seen: Stamps, on_hang: Callable[[float], None]) -> Iterator[None]:
+def watched(
+    loop: Loop,
+    given: Mapping[str, Any],
+    seen: Stamps,
+    on_hang: Callable[[float], None],
+    *,
+    checkpoint: float | None = None,
+) -> Iterator[None]:
     """Stand beside `loop` while the code inside runs it.
 
     Parameters
@@ -92,6 +103,8 @@ def watched(loop: Loop, given: Mapping[str, Any], seen: Stamps, on_hang: Callabl
         Parameters that it was begun with; what `tune` gives comes before them.
     on_hang
         Called, once and by another thread, with the seconds that a tick has taken so far.
+    checkpoint
+        Seconds between two checkpoints; None keeps none.
     """
     ended = threading.Event()
     watch = _Watch(loop, given, seen, ended)
@@ -99,6 +112,11 @@ def watched(loop: Loop, given: Mapping[str, Any], seen: Stamps, on_hang: Callabl
         threading.Thread(target=watch.run, daemon=True, name="kyrios-reload"),
         threading.Thread(target=_see_that_it_ticks, args=(loop, ended, on_hang), daemon=True, name="kyrios-watchdog"),
     ]
+    if checkpoint is not None:
+        path = place_of(loop.plan.flow.name) / CHECKPOINT
+        words = (path, checkpoint, ended, loop.ask, loop.taken, loop.is_kept, loop.refuse)
+        threads.append(threading.Thread(target=keep, args=words, daemon=True, name="kyrios-checkpoint"))
+        loop.ask()  # a loop of few ticks ends with one too
     for thread in threads:
         thread.start()
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +19,7 @@ flow_argument = click.argument("flow", type=click.Path())
 param_option = click.option(
     "--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the flow."
 )
+overrides_argument = click.argument("overrides", nargs=-1, metavar="[NAME=VALUE]...")
 
 
 def load(path: str) -> Flow:
@@ -45,3 +46,13 @@ def parameters(graph: Graph, given: Iterable[str]) -> dict[str, Any]:
             raise BadInput(f"--param {text!r} has no value", hint="--param NAME=VALUE")
         values[name] = parse(graph, name, value)
     return values
+
+
+def composed(flow: Flow, overrides: Sequence[str], given: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the parameters of each run that the command line asks for; ``--param`` comes before all."""
+    words = parameters(flow.graph, given)
+    if not overrides:
+        return [words]
+    from kyrios.composing import compose
+
+    return [{**found, **words} for found in compose(flow, overrides)]

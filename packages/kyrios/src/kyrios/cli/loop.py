@@ -22,15 +22,26 @@ if TYPE_CHECKING:
 @param_option
 @click.option("--ticks", type=click.IntRange(1), help="How many ticks to run; until Ctrl-C if not given.")
 @click.option("--realtime", is_flag=True, help="Go before all other programs of this machine; needs the right to.")
+@click.option(
+    "--checkpoint",
+    type=click.FloatRange(0.05),
+    metavar="SECONDS",
+    help="Keep what the units remember this often, and go on from there when the loop is started again.",
+)
+@click.option("--fresh", is_flag=True, help="Forget the last checkpoint first.")
 @json_option
-def loop(flow: str, given: tuple[str, ...], ticks: int | None, realtime: bool, as_json: bool) -> None:
+def loop(
+    flow: str, given: tuple[str, ...], ticks: int | None, realtime: bool, checkpoint: float | None, fresh: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Run a flow that is scheduled every so often as a service loop; its files may be changed while it runs."""
     found = load(flow)
 
     def started(running: Loop) -> None:
         # Whoever supervises a loop ends it so; the tick that runs is finished and all is recorded.
         signal.signal(signal.SIGTERM, lambda number, frame: running.stop())
-        note(f"{found.name} ticks every {running.pace.every:g} s as run {running.execution.head.run_id}")
+        behind = f" behind tick {running.restored.tick}" if running.restored.tick >= 0 else ""
+        note(f"{found.name} ticks every {running.pace.every:g} s as run {running.execution.head.run_id}{behind}")
 
     stderr = sys.stderr  # units' own words are sent elsewhere while they run
 
@@ -45,7 +56,7 @@ def loop(flow: str, given: tuple[str, ...], ticks: int | None, realtime: bool, a
         os._exit(1)  # a thread cannot be stopped; whoever supervises the loop starts it anew
 
     run, report = found.loop(
-        parameters(found.graph, given), ticks=ticks, realtime=realtime,
+        parameters(found.graph, given), ticks=ticks, realtime=realtime, checkpoint=checkpoint, fresh=fresh,
         on_change=changed, on_hang=hangs, on_start=started,
     )  # fmt: skip
     record = {"run": run.run_id, "flow": found.name, "state": run.state.value, **vars(report)}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kyrios._house.command import Command, dry_run_option, json_option, note
 from kyrios._house.output import paint, print_record, print_records
-from kyrios.cli._flow import load, param_option, parameters
-from kyrios.errors import BadInput
+from kyrios.cli._flow import composed, load, overrides_argument, param_option
+from kyrios.errors import BadInput, UnitFailed
 
 if TYPE_CHECKING:
+    from kyrios.flows import Flow
+    from kyrios.run import Run
     from kyrios.state import Event
 
 _COLOURS = {
@@ -27,6 +29,7 @@ _COLOURS = {
 
 @click.command(cls=Command, epilog="Example: kyrios run examples/flows/hello --param name=Kyrios")
 @click.argument("flow", type=click.Path(), required=False)
+@overrides_argument
 @param_option
 @click.option("--resume", metavar="RUN", help="Go on with a run; units that have succeeded are not run again.")
 @click.option(
@@ -40,6 +43,7 @@ _COLOURS = {
 @json_option
 def run(
     flow: str | None,
+    overrides: tuple[str, ...],
     given: tuple[str, ...],
     resume: str | None,
     start: str | None,
@@ -49,8 +53,12 @@ def run(
     engine: str | None,
     workers: int | None,
     as_json: bool,
-) -> None:
-    """Run a flow and wait for its end; FLOW may be left out where a run is resumed."""
+) -> int:
+    """Run a flow and wait for its end; FLOW may be left out where a run is resumed.
+
+    NAME=VALUE are overrides in Hydra's words: window=20 gives a parameter, market=cn chooses conf/market/cn.yaml of the
+    flow, and window=5,20 runs the flow once for each. They need hydra-core; --param does not.
+    """
     if flow is None:
         if resume is None:
             raise BadInput("there is no flow to run", hint="kyrios run FLOW")
@@ -58,25 +66,55 @@ def run(
 
         flow = get_run(resume).head.folder
     found = load(flow)
+    sweep = composed(found, overrides, given)
     if dry_run:
-        from kyrios.params import bind
+        _tell_plan(found, sweep, {"only": only, "start": start, "earlier": earlier}, as_json)
+        return 0
+    if resume and len(sweep) > 1:
+        raise BadInput("a run that is resumed keeps its parameters", hint="start a new run for other parameters")
+    records: list[dict[str, Any]] = []
+    for number, params in enumerate(sweep, 1):
+        if len(sweep) > 1:
+            note(f"{number} of {len(sweep)}: {', '.join(f'{name}={value}' for name, value in params.items())}")
+        screen = _Screen(len(found.graph.tasks))
+        try:
+            finished = found.run(
+                params, resume=resume, engine=engine, workers=workers, on_event=screen.show,
+                run_id=screen.begin(resume), only=only, start=start, earlier=earlier,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            note(f"go on with: kyrios run --resume {screen.run_id}")
+            raise
+        except UnitFailed as exc:
+            if len(sweep) == 1:
+                raise
+            note(f"{exc}; the others are run all the same")
+            records.append({"run": exc.run_id, "flow": found.name, "state": "failed", "params": params})
+        else:
+            records.append({**_record(finished, as_json), **({"params": params} if len(sweep) > 1 else {})})
+    if len(sweep) == 1:
+        print_record(records[0], as_json=as_json)
+        return 0
+    print_records(records, ["run", "state", "seconds", "params"], as_json=as_json)
+    return int(any(record["state"] == "failed" for record in records))
 
-        bind(found.graph, parameters(found.graph, given))
-        steps = found.plan(only=only, start=start, earlier=earlier)
-        print_records([vars(step) for step in steps], ["unit", "what", "why"], as_json=as_json)
+
+def _tell_plan(flow: Flow, sweep: list[dict[str, Any]], words: dict[str, Any], as_json: bool) -> None:
+    from kyrios.params import bind
+
+    for params in sweep:
+        bind(flow.graph, params)
+    if len(sweep) > 1:
+        print_records([{"run": n, "params": params} for n, params in enumerate(sweep, 1)], ["run", "params"],
+                      as_json=as_json)  # fmt: skip
         return
-    screen = _Screen(len(found.graph.tasks))
-    try:
-        finished = found.run(
-            parameters(found.graph, given), resume=resume, engine=engine, workers=workers, on_event=screen.show,
-            run_id=screen.begin(resume), only=only, start=start, earlier=earlier,
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        note(f"go on with: kyrios run --resume {screen.run_id}")
-        raise
+    print_records([vars(step) for step in flow.plan(**words)], ["unit", "what", "why"], as_json=as_json)
+
+
+def _record(finished: Run, as_json: bool) -> dict[str, Any]:
     from kyrios.run import outputs_of
 
-    record = {
+    return {
         "run": finished.run_id,
         "flow": finished.head.flow,
         "state": finished.state.value,
@@ -84,7 +122,6 @@ def run(
         "outputs": dict(outputs_of(finished)) if as_json else f"{finished.where}/outputs",
         "lineage": f"{finished.where}/lineage.json",
     }
-    print_record(record, as_json=as_json)
 
 
 class _Screen:

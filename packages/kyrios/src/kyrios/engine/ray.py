@@ -47,11 +47,11 @@ class RayEngine:
 
     def run(self, job: Job) -> None:
         """Run the tasks of `job`, see `Runner.run`."""
-        drive(job, _RayCrew(_connected(self.address, self.workers)), self.slots)
+        drive(job, _RayCrew(connected(self.address, self.workers)), self.slots)
 
 
 @cache
-def _connected(address: str, workers: int) -> Any:
+def connected(address: str, workers: int) -> Any:
     """Return Kyrios' remote function, on a node that lives as long as this process."""
     if not address and os.environ.get("RAY_AUTH_MODE") != "token":
         raise BadInput(

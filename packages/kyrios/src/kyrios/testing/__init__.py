@@ -3,8 +3,9 @@
 Derive a test class from a suite and give it the fixture that its docstring names.
 """
 
+from kyrios.testing.channel import ChannelContract
 from kyrios.testing.data import DataContract
 from kyrios.testing.engine import RunnerContract
 from kyrios.testing.history import HistoryContract
 
-__all__ = ["DataContract", "HistoryContract", "RunnerContract"]
+__all__ = ["ChannelContract", "DataContract", "HistoryContract", "RunnerContract"]
