@@ -16,6 +16,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 #: Each tested version of Airflow, and the folder of its own environment at the root.
 VERSIONS = {"3.3": ".venv-airflow", "2.11": ".venv-airflow-2.11"}
+#: Their servers of logs listen on all addresses, and no setting changes that; the logs lie in files all the same.
+_QUIET = {"scheduler": ["--skip-serve-logs"], "celery worker": ["--skip-serve-logs", "--without-gossip"]}
 _KEPT = ("HOME", "LANG", "PATH", "TMPDIR", "SSL_CERT_FILE")
 
 
@@ -89,9 +91,6 @@ class Scheduled(Airflow):
             AIRFLOW__API__WORKERS="1",
             AIRFLOW__API__SECRET_KEY=secrets.token_hex(32),
             AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(64),
-            AIRFLOW__LOGGING__WORKER_LOG_SERVER_HOST="127.0.0.1",
-            AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(_free_port()),
-            AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(_free_port()),
             AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="10",
             AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL="5",
             AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT="20",
@@ -120,7 +119,7 @@ class Scheduled(Airflow):
         """Start one program, which leads a session of its own; its output goes to a file in the home."""
         with (self.home / f"{program.replace(' ', '-')}.log").open("ab") as log:
             self.processes[program] = subprocess.Popen(
-                [str(self.environment / "bin" / "airflow"), *program.split()],
+                [str(self.environment / "bin" / "airflow"), *program.split(), *_QUIET.get(program, ())],
                 env=self.variables,
                 cwd=self.home,
                 stdout=log,
