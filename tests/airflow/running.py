@@ -157,6 +157,10 @@ class Scheduled(Airflow):
         """Begin a run by hand; return its name."""
         return str(self._get(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None})["dag_run_id"])
 
+    def ended(self, dag: str, run: str) -> bool:
+        """Tell whether a run has ended."""
+        return bool(self._get(f"/api/v2/dags/{dag}/dagRuns/{run}")["end_date"])
+
     def knows(self, dag: str) -> bool:
         """Tell whether the DAG has been read."""
         return any(found["dag_id"] == dag for found in self._get("/api/v2/dags?limit=1000")["dags"])

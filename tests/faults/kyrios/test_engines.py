@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,17 +55,6 @@ def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "params: {notes: ''}\nunits:\n" + "\n".join(uses) + "\n"
     )
     return folder
-
-
-@pytest.fixture
-def celery(tmp_path: Path) -> Iterator[str]:
-    """Give the URL of an engine with two worker processes of its own."""
-    url = os.environ["KYRIOS_TEST_REDIS_URL"].replace("redis:", "celery:", 1) + f"?queue=faults-{os.getpid()}&lease=1"
-    words = [sys.executable, "-c", "from kyrios.cli import main; main()", "worker", "--engine", url]
-    worker = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    yield url
-    worker.terminate()
-    worker.wait(timeout=30)
 
 
 ENGINES = [
