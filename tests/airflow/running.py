@@ -153,9 +153,9 @@ class Scheduled(Airflow):
         """Return the tasks of a run."""
         return list(self._get(f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances?limit=1000")["task_instances"])
 
-    def trigger(self, dag: str) -> str:
+    def trigger(self, dag: str, **params: Any) -> str:
         """Begin a run by hand; return its name."""
-        return str(self._get(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None})["dag_run_id"])
+        return str(self._get(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": params})["dag_run_id"])
 
     def ended(self, dag: str, run: str) -> bool:
         """Tell whether a run has ended."""

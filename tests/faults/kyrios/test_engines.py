@@ -42,7 +42,11 @@ def step(*, name, notes):
 def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the folder of a flow of six slow units, which note each call with their process."""
     monkeypatch.setenv("KYRIOS_HOME", str(tmp_path / "home"))
-    folder = tmp_path / "flow"
+    return slow(tmp_path / "flow")
+
+
+def slow(folder: Path, *, more: str = "") -> Path:
+    """Write the flow of six slow units, with `more` in its file."""
     (folder / "units").mkdir(parents=True)
     (folder / "units" / "step.yaml").write_text(UNIT)
     (folder / "units.py").write_text(CODE)
@@ -51,7 +55,7 @@ def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         after = f"[u{i - 2}]" if i > 1 else "[]"
         uses.append(f'  u{i}: {{use: step@1, with: {{name: u{i}, notes: "${{params.notes}}"}}, after: {after}}}')
     (folder / "flow.yaml").write_text(
-        "kyrios: 1\nflow: slow\ninfo: {version: '1.0', summary: Slow, owner: tests}\n"
+        f"kyrios: 1\nflow: slow\ninfo: {{version: '1.0', summary: Slow, owner: tests}}\n{more}"
         "params: {notes: ''}\nunits:\n" + "\n".join(uses) + "\n"
     )
     return folder
