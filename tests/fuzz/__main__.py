@@ -26,7 +26,7 @@ def main() -> int:
     before = set(kept.glob("*-*"))
     options = [f"-max_total_time={seconds}", f"-artifact_prefix={kept}/", "-max_len=16384"]
     # One input may take a second on a busy machine; ten are a hang, and 2 GB a bomb that was let in.
-    limits = ["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"]
+    limits = ["-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"]
     command = [sys.executable, "-m", "tests.fuzz.reader", str(kept / "inputs"), *options, *limits]
     environment = {**os.environ, "VEDA_HOME": str(kept / "home")}
     done = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, check=False)

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from jiyuan._house.backends import BackendURL
-from jiyuan.demo.place import Place, find_examples, settings
-from jiyuan.errors import Conflict
+from jiyuan.demo.place import Place, find_examples, read_backends, settings
+from jiyuan.errors import BadInput, Conflict
 
 
 @pytest.fixture
@@ -70,3 +70,38 @@ def test_examples_are_found_from_a_folder_below_them(tmp_path: Path):
     below.mkdir(parents=True)
 
     assert find_examples(below) == tmp_path / "examples"
+
+
+def test_backends_are_read_by_the_names_of_their_variables(tmp_path: Path):
+    file = tmp_path / "servers.toml"
+    file.write_text('[veda]\nstore = "minio://host/bucket"\n[exia]\nruns = "mongodb://host/runs"\n')
+
+    assert read_backends(file) == {"VEDA_STORE": "minio://host/bucket", "EXIA_RUNS": "mongodb://host/runs"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("veda = 1", "'veda' stands in no section"),
+        ("[veda", "cannot be read"),
+        ('[veda]\nstor = "file:x"', "veda.stor is no backend of the demo"),
+        ('[veda]\nhome = "/tmp"', "veda.home is no backend"),
+        ('[veda]\nstore = "somewhere"', "veda.store is no URL"),
+        ("[veda]\nstore = 3", "veda.store is no URL"),
+    ],
+)
+def test_a_file_that_names_no_backends_is_refused(tmp_path: Path, text: str, said: str):
+    file = tmp_path / "servers.toml"
+    file.write_text(text)
+
+    with pytest.raises(BadInput, match=said):
+        read_backends(file)
+
+
+def test_given_backends_take_the_place_of_embedded_ones_and_their_passwords_are_the_users_alone(place: Place):
+    served = Place(place.examples, place.out, {"VEDA_STORE": "minio://key:secret@host/bucket"})
+
+    served.make()
+
+    assert served.environment()["VEDA_STORE"] == "minio://key:secret@host/bucket"
+    assert (place.out / "jiyuan.toml").stat().st_mode & 0o077 == 0

@@ -12,8 +12,8 @@ import zstandard
 
 
 def members(data):
-    mark, _, _, count, again, length, start, comment = struct.unpack("<4sHHHHIIH", data[-22:])
-    assert mark == b"PK\5\6"
+    mark, count, again, length, start, comment = struct.unpack("<8sHHIIH", data[-22:])
+    assert mark == b"PK\5\6\0\0\0\0"
     assert count == again
     assert (comment, start + length) == (0, len(data) - 22)
     found, at, entry = [], 0, start

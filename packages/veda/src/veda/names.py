@@ -140,15 +140,17 @@ def paths_fault(paths: list[str]) -> tuple[str, str] | None:
             return kind, f"{files[key]!r} and {path!r} are one file where case does not count"
         files[key] = path
     folders: dict[str, str] = {}
+    seen = {""}
     for path in paths:
-        parts = path.split("/")[:-1]
-        for n in range(1, len(parts) + 1):
-            folder = "/".join(parts[:n])
+        folder = path.rpartition("/")[0]
+        while folder not in seen:
+            seen.add(folder)
             key = _folded(folder)
             if key in files:
                 return "parent-is-a-file", f"{folder!r} is a file, and {path!r} lies below it"
             if folders.setdefault(key, folder) != folder:
                 return "path-clash", f"{folders[key]!r} and {folder!r} are one folder where case does not count"
+            folder = folder.rpartition("/")[0]
     return None
 
 

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
 import zstandard
@@ -16,19 +15,19 @@ from veda._house.files import replacing
 from veda._house.progress import Progress, no_progress
 from veda._house.version import installed_version
 from veda.archive import ArchiveWriter, Member, read_directory, read_member
-from veda.chunks import pack_chunk, plan, read_source, split, unpack_chunk
+from veda.chunks import check_stored, pack_chunk, plan, read_source, split, unpack_chunk
 from veda.components import Component, keep, kept
 from veda.errors import ArchiveRefused, BadInput, Conflict
 from veda.interface import describe
 from veda.manifest import FORMAT, MAX_MANIFEST, WITH_REFERENCES, Chunk, FileEntry, Manifest, tree_digest
 from veda.metadata import members
 from veda.parallel import in_order
+from veda.spool import Spool
 from veda.tree import write_tree
 from veda.unchanged import Unchanged
 from veda.workspace import FILE, Project, SourceFile, parse_project, read_project, scan, source_files, source_root
 
 SUFFIX = ".vedapkg"
-_MEMORY = 256 << 20  # packed bytes kept in memory before they go to a temporary file
 
 
 @dataclass(frozen=True)
@@ -55,16 +54,21 @@ class Package:
         return self.manifest.digest
 
     def stored(self, chunk: Chunk, home: Path | str | None = None) -> bytes:
-        """Return a chunk's bytes as they are in the file; those kept by reference come from the cache in `home`."""
+        """Return a chunk's bytes as they are in the file, compared with its name.
+
+        Those kept by reference come from the cache in `home`.
+        """
         if chunk.external:
             number = self.manifest.chunks.index(chunk)
             what = next(f.path for f in self.manifest.files if f.chunk == number)
             return kept(chunk.sha256, f"{what} of {self.name}@{self.version}", home)
         try:
             with self.path.open("rb") as file:
-                return read_member(file, self.members[chunk.member])
+                data = read_member(file, self.members[chunk.member])
         except OSError as exc:
             raise BadInput(f"{self.path} cannot be read: {exc.strerror}") from None
+        check_stored(chunk, data)
+        return data
 
     def read(self, path: str) -> bytes:
         """Return the bytes of one file; raise `BadInput` if there is none of this path."""
@@ -112,27 +116,27 @@ def pack(
     project = read_project(workspace)
     target, commit = _target(workspace, out, project), _git_commit(workspace)
     builder = {"veda": installed_version(), "zstd": zstandard.ZSTD_VERSION, "git": commit}
-    unchanged = Unchanged(target, scan(workspace, project), builder)
+    scanned = scan(workspace, project)
+    unchanged = Unchanged(target, scanned, builder)
     if unchanged.holds():
         return open_package(target)
-    files = source_files(workspace, project)
+    files = source_files(workspace, project, scanned)
     by_path = {f.path: f for f in files}
     points = _entry_points(project, by_path)
-    with SpooledTemporaryFile(max_size=_MEMORY) as spool:
-        entries, chunks = _pack_chunks(files, cast(BinaryIO, spool), progress)
+    with Spool() as spool:
+        entries, chunks = _pack_chunks(files, spool, progress)
         for reference in project.references:
             keep(workspace, reference)
             _refer(reference, entries, chunks)
         entries.sort(key=lambda e: e.path.encode())
         manifest = Manifest(_facts(project, points, entries, chunks, commit))
-        spool.seek(0)
         try:
             with replacing(target) as file:
                 writer = ArchiveWriter(cast(BinaryIO, file))
                 for name, data in members(manifest).items():
                     writer.add(name, data)
-                for chunk in manifest.packed:
-                    writer.add(chunk.member, spool.read(chunk.size))
+                for chunk, stored in zip(manifest.packed, spool, strict=True):
+                    writer.add(chunk.member, stored)
                 writer.close()
         except OSError as exc:
             raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
@@ -249,7 +253,7 @@ def contents(
         progress(done, total)
 
 
-def _pack_chunks(files: list[SourceFile], spool: BinaryIO, progress: Progress) -> tuple[list[FileEntry], list[Chunk]]:
+def _pack_chunks(files: list[SourceFile], spool: Spool, progress: Progress) -> tuple[list[FileEntry], list[Chunk]]:
     entries: list[FileEntry] = []
     chunks: dict[str, int] = {}
     described: list[Chunk] = []
@@ -261,7 +265,7 @@ def _pack_chunks(files: list[SourceFile], spool: BinaryIO, progress: Progress) -
         if chunk.sha256 not in chunks:
             chunks[chunk.sha256] = len(described)
             described.append(chunk)
-            spool.write(stored)
+            spool.add(stored)
         number = chunks[chunk.sha256]
         for file, (sha, offset) in zip(group, found, strict=True):
             entries.append(FileEntry(file.path, file.mode, file.size, sha, number, offset))

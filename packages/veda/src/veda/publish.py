@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from veda._house.progress import Progress, no_progress
-from veda.chunks import unpack_chunk
 from veda.claims import Claim, put_manifest, release_of
 from veda.errors import NotFound, ReleaseExists
 from veda.installed import find_archive, remember_archive
@@ -177,15 +176,13 @@ def _send(store: Store, package: Package, progress: Progress, home: Path | str |
     def send(chunk: Chunk) -> bool:
         if store.has_blob(chunk.sha256):
             return False
-        stored = package.stored(chunk, home)
-        unpack_chunk(chunk, stored)  # a damaged file must not reach others
-        store.put_blob(stored)
+        store.put_blob(package.stored(chunk, home))  # compared with its name: a damaged file must not reach others
         return True
 
     chunks = package.manifest.chunks
     sent: list[Chunk] = []
     done, total = 0, sum(c.size for c in chunks)
-    for chunk, travelled in zip(chunks, in_order(send, chunks, lambda c: c.size + c.raw_size), strict=True):
+    for chunk, travelled in zip(chunks, in_order(send, chunks, lambda c: c.size), strict=True):
         sent += [chunk] if travelled else []
         done += chunk.size
         progress(done, total)

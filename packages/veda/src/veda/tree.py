@@ -6,14 +6,16 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from veda._house.files import make_folder, sync_folder
 from veda.errors import BackendUnavailable, BadInput, Conflict, Damaged, VedaError
 from veda.manifest import FileEntry, Manifest
+from veda.parallel import in_order
 
+_BATCH = 1 << 20  # bytes that one thread writes before the next gets something
 _EACH = 64  # files up to which each is fsynced; beyond it one sync of the disk is faster
 
 
@@ -35,9 +37,15 @@ def write_tree(
         make_folder(parent)
         building.mkdir(mode=0o755)
         folders = _folders(manifest, building)
-        for file, data in contents:
-            _write(f"{building}/{file.path}", file, data, read_only, sync=len(manifest.files) <= _EACH)
-        if len(manifest.files) > _EACH:
+        each = len(manifest.files) <= _EACH
+
+        def write(files: Sequence[tuple[FileEntry, memoryview]]) -> None:
+            for file, data in files:
+                _write(f"{building}/{file.path}", file, data, read_only, sync=each)
+
+        for _ in in_order(write, _batches(contents), lambda files: sum(f.size for f, _ in files), workers=2):
+            pass
+        if not each:
             os.sync()
         for folder in reversed(folders):
             sync_folder(folder)
@@ -105,25 +113,43 @@ def clear_unfinished(target: Path) -> None:
 
 def _folders(manifest: Manifest, root: Path) -> list[Path]:
     """Make the folders of all files and return them, each after the one that it is in; `root` is the first."""
-    needed: dict[str, None] = {}
+    needed = {""}
     for file in manifest.files:
-        parts = file.path.split("/")[:-1]
-        needed.update(dict.fromkeys("/".join(parts[:n]) for n in range(1, len(parts) + 1)))
-    folders = [root / folder for folder in needed]
+        above = file.path.rpartition("/")[0]
+        while above not in needed:
+            needed.add(above)
+            above = above.rpartition("/")[0]
+    folders = [root / folder for folder in sorted(needed - {""})]
     for folder in folders:
         folder.mkdir(mode=0o755)
     return [root, *folders]
 
 
+def _batches(contents: Iterable[tuple[FileEntry, memoryview]]) -> Iterator[list[tuple[FileEntry, memoryview]]]:
+    """Group files so that a thread has something to do: the kernel takes as long as zstd does."""
+    batch: list[tuple[FileEntry, memoryview]] = []
+    held = 0
+    for file, data in contents:
+        batch.append((file, data))
+        held += file.size
+        if held >= _BATCH:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
 def _write(path: str, file: FileEntry, data: memoryview, read_only: bool, sync: bool) -> None:
     mode = int(file.mode, 8) & (0o555 if read_only else 0o777)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(data)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
         os.fchmod(descriptor, mode)  # says it whatever the umask is
         if sync:
-            out.flush()
             os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _move(building: Path, target: Path) -> None:

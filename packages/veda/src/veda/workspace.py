@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 from pathlib import Path
@@ -142,8 +142,10 @@ def source_root(paths: Iterator[str] | list[str]) -> str:
     return "src/" if any(p.startswith("src/") for p in paths) else ""
 
 
-def source_files(folder: Path, project: Project) -> list[SourceFile]:
+def source_files(folder: Path, project: Project, scanned: Sequence[SourceFile] | None = None) -> list[SourceFile]:
     """List what will be packed, in the order of the UTF-8 bytes of the paths; references are left out.
+
+    `scanned` is what `scan` has just given, where the caller has it.
 
     Raises
     ------
@@ -152,7 +154,7 @@ def source_files(folder: Path, project: Project) -> list[SourceFile]:
         device or unreadable.
     """
     references = {c.path for c in project.references}
-    found = [f for f in scan(folder, project) if f.path not in references]
+    found = [f for f in (scan(folder, project) if scanned is None else scanned) if f.path not in references]
     fault = next((f for f in map(path_fault, (s.path for s in found)) if f), None)
     if fault := fault or paths_fault([*(s.path for s in found), *references]):
         raise BadInput(f"{folder}: {fault[1]}", hint="rename the file, or name it under exclude in veda.toml")

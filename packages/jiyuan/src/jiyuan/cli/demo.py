@@ -26,10 +26,15 @@ from jiyuan._house.output import json_text, paint
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The examples folder of a clone; found by itself inside one.",
 )
+@click.option(
+    "--backends",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A jiyuan.toml with the URLs of servers to use; embedded backends in --out otherwise.",
+)
 @json_option
-def demo(out: Path, examples: Path | None, as_json: bool) -> None:
+def demo(out: Path, examples: Path | None, backends: Path | None, as_json: bool) -> None:
     """Work on real market data with all four libraries, and write a report."""
-    from jiyuan.demo import run_demo
+    from jiyuan.demo import read_backends, run_demo
 
     def said(step: dict[str, Any]) -> None:
         if not as_json:
@@ -38,7 +43,8 @@ def demo(out: Path, examples: Path | None, as_json: bool) -> None:
                 print("\n" + step["shown"] + "\n")
 
     with progress("demo") as count:
-        result = run_demo(out, examples, said=said, progress=count)
+        servers = read_backends(backends) if backends else {}
+        result = run_demo(out, examples, backends=servers, said=said, progress=count)
     if as_json:
         print(json_text(result))
         return

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from jiyuan._house.progress import Progress, no_progress
-from jiyuan.demo.place import Place, find_examples, settings
+from jiyuan.demo.place import Place, find_examples, read_backends, settings
 from jiyuan.demo.steps import STEPS, Result, distribute_algorithm, load_data
 
-__all__ = ["prepare", "run_demo"]
+__all__ = ["prepare", "read_backends", "run_demo"]
 
 
 def run_demo(
     out: Path,
     examples: Path | None = None,
     *,
+    backends: Mapping[str, str] | None = None,
     said: Callable[[dict[str, Any]], None] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
@@ -30,6 +31,9 @@ def run_demo(
         folder gives the same results, also after one that was interrupted.
     examples
         The checkout's ``examples`` folder; by default searched from the working folder upward.
+    backends
+        Servers in the place of embedded backends, by the names of their variables, such as
+        ``{"EXIA_RUNS": "mongodb://..."}``; `read_backends` reads them from a file.
     said
         Called after each step with its ``library``, ``said`` (one line), ``seconds`` and ``shown``.
     progress
@@ -50,7 +54,7 @@ def run_demo(
     MissingExtra
         If the sample data is not installed.
     """
-    place = Place((examples or find_examples(Path.cwd())).resolve(), out.resolve())
+    place = Place((examples or find_examples(Path.cwd())).resolve(), out.resolve(), backends or {})
     result = Result(place)
     place.make()
     with settings(place.environment()):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from jiyuan._house.errors import nearest
 from jiyuan._house.files import write_durably
 from jiyuan.errors import BadInput, Conflict, NotFound
 
@@ -24,11 +26,14 @@ class Place:
     examples
         The checkout's ``examples`` folder.
     out
-        Where the demo writes; nothing outside is touched.
+        Where the demo writes; nothing else of this machine is touched.
+    backends
+        Settings in the place of the embedded backends, such as ``{"VEDA_STORE": "minio://..."}``.
     """
 
     examples: Path
     out: Path
+    backends: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def flow(self) -> Path:
@@ -45,7 +50,7 @@ class Place:
         return self.out / "home" / name
 
     def environment(self) -> dict[str, str]:
-        """Return the settings of the libraries: embedded backends in the demo's own homes."""
+        """Return the settings of the libraries: the given backends, else embedded ones, in the demo's own homes."""
         return {
             "EXIA_BLOBS": "file://",
             "EXIA_HOME": str(self.home("exia")),
@@ -62,6 +67,7 @@ class Place:
             "VEDA_HOME": str(self.home("veda")),
             "VEDA_REGISTRY": "sqlite://",
             "VEDA_STORE": f"file://{self.out / 'store'}",
+            **self.backends,
         }
 
     def make(self) -> None:
@@ -80,6 +86,7 @@ class Place:
         if self.out.exists() and not self.out.is_dir():
             raise BadInput(f"{self.out} is not a folder", hint="jiyuan demo --out ANOTHER_FOLDER")
         write_durably(ours, self._toml().encode())
+        ours.chmod(0o600)  # the addresses of servers may hold passwords
         # The algorithm is packed, pushed and pulled into an empty home each time: that is what this step
         # shows, and an example that was edited since must not be refused as another release of one version.
         for folder in (self.home("author"), self.home("veda"), self.out / "packages", self.out / "store"):
@@ -93,6 +100,40 @@ class Place:
             value = value.replace(f"//{self.out}/", "").replace(f"{self.out}/", "")
             sections.setdefault(library, []).append(f"{key} = '{value}'")
         return MARK + "".join(f"\n[{library}]\n" + "\n".join(lines) + "\n" for library, lines in sections.items())
+
+
+def read_backends(path: Path) -> dict[str, str]:
+    """Read the addresses of backends from a ``jiyuan.toml``, as settings by the names of their variables.
+
+    Raises
+    ------
+    BadInput
+        If the file cannot be read, or names what is no backend of a library.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise BadInput(f"{path} cannot be read: {exc}") from None
+    found: dict[str, str] = {}
+    for library, section in document.items():
+        if not isinstance(section, dict):
+            raise BadInput(f"{path}: {library!r} stands in no section", hint="such as [veda]")
+        for key, value in section.items():
+            name = f"{library}.{key}"
+            if name not in _BACKENDS:
+                raise BadInput(f"{path}: {name} is no backend of the demo", hint=nearest(name, _BACKENDS))
+            if not isinstance(value, str) or ":" not in value:
+                raise BadInput(f"{path}: {name} is no URL", hint=f'{key} = "scheme://host:port/..."')
+            found[f"{library}_{key}".upper()] = value
+    return found
+
+
+_BACKENDS = (
+    *(f"exia.{key}" for key in ("artifacts", "blobs", "mirror", "monitor", "objects", "params", "runs")),
+    *(f"kyrios.{key}" for key in ("data", "engine", "history")),
+    "ptolemy.series",
+    *(f"veda.{key}" for key in ("index", "registry", "store")),
+)
 
 
 def find_examples(start: Path) -> Path:

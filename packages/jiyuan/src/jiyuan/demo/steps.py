@@ -74,8 +74,9 @@ def distribute_algorithm(result: Result) -> Mapping[str, Any]:
 
 
 def serve_algorithm(result: Result) -> Mapping[str, Any]:
-    """Exia: a pool of 4 objects answers 8 threads, while its version and a parameter change."""
+    """Exia: a pool of 4 objects answers 8 threads, while its version and a parameter change; model and run are kept."""
     import exia
+    import exia.models
     import exia.monitor
     import exia.params
 
@@ -117,6 +118,11 @@ def serve_algorithm(result: Result) -> Mapping[str, Any]:
         lease_us = _lease_us(pool)
         stats = pool.stats()
         monitor.deliver()
+    model = exia.models.save("demo", {"weights": loaded.factory().signal(panel)}, alias="champion", why="the demo")
+    weights = exia.models.load("demo@champion")["weights"]
+    with exia.run("demo", params={"threads": THREADS, "objects": OBJECTS, "model": model.ref}) as run:
+        run.log_metric("calls_per_second", calls / seconds)
+        run.log_metric("invested", float(weights.sum()))
     events = exia.monitor.query(where={"service.name": "demo", "event.kind": "event"}, limit=1_000)
     result.figures |= {
         "calls_per_second": round(calls / seconds),
@@ -125,6 +131,8 @@ def serve_algorithm(result: Result) -> Mapping[str, Any]:
         "swap_failed": stats.errors,
         "live_top": top,
         "live_ms": round(live_ms, 1),
+        "model": model.ref,
+        "weights": weights.tolist(),
     }
     return {
         "said": f"{calls:,} signals from {THREADS} threads on {OBJECTS} objects: {calls / seconds:,.0f} calls a "
@@ -133,7 +141,8 @@ def serve_algorithm(result: Result) -> Mapping[str, Any]:
             f"pool {stats.name}: {stats.max_size} at most, {stats.created} made, {stats.leases:,} leases, "
             f"{stats.in_use} in use, {stats.idle} idle, {stats.timeouts} time-outs\n"
             f"version {swap.old} -> {swap.new} under load; top 2 -> {top}, set durably and in the next lease "
-            f"after {live_ms:.0f} ms; {len(events)} events recorded"
+            f"after {live_ms:.0f} ms; {len(events)} events recorded\n"
+            f"model {model.ref} signed, saved and loaded again; run {run.id[-6:]} kept"
         ),
     }
 

@@ -83,13 +83,12 @@ class MinioStore:
         return True
 
     def put_blob(self, data: bytes) -> str:
-        """Send an object unless it is there."""
+        """Send an object."""
         from io import BytesIO
 
         digest = hashlib.sha256(data).hexdigest()
-        if not self.has_blob(digest):
-            with self._translated():
-                self._s3.put_object(self._bucket, self._blob(digest), BytesIO(data), len(data))
+        with self._translated():
+            self._s3.put_object(self._bucket, self._blob(digest), BytesIO(data), len(data))
         return digest
 
     def get_blob(self, digest: str, limit: int | None = None) -> bytes:

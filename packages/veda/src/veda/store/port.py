@@ -34,7 +34,10 @@ class Store(Protocol):
         """Tell whether a blob is there."""
 
     def put_blob(self, data: bytes) -> str:
-        """Keep `data` durably and return its digest; a blob that is there already is not sent again."""
+        """Keep `data` durably and return its digest; again changes nothing.
+
+        Over a network it is sent even if it is there: who may have much of it there asks `has_blob` first.
+        """
 
     def get_blob(self, digest: str, limit: int | None = None) -> bytes:
         """Return a blob; raise `NotFound` if it is not there, `Damaged` if its bytes are not those of its name.
