@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_an_airflow_scheduler_that_is_killed_with_its_tasks_and_started_again_co
         notes = tmp_path / f"notes-{n}"
         name = airflow.trigger("slow", notes=str(notes))
         calls = 1 + n % UNITS
-        airflow.wait(lambda notes=notes, calls=calls: called(notes) >= calls, f"call {calls}")
+        airflow.wait(partial(called, notes, calls), f"call {calls}")
         airflow.kill("scheduler")
         airflow.start("scheduler")
         figure.survives(finished(airflow, name, notes))
@@ -80,6 +81,6 @@ def test_an_airflow_scheduler_that_is_killed_with_its_tasks_and_started_again_co
     assert figure.lost == 0, figure.harms
 
 
-def called(notes: Path) -> int:
-    """Return how many calls are noted."""
-    return len(notes.read_text().splitlines()) if notes.exists() else 0
+def called(notes: Path, calls: int) -> bool:
+    """Tell whether so many calls are noted."""
+    return notes.exists() and len(notes.read_text().splitlines()) >= calls
