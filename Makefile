@@ -38,7 +38,7 @@ services: ## start real servers on loopback ports
 house: ## lay scripts/house into each library
 	@scripts/lay-house
 
-test-airflow: ## run the demo's graph in a real Airflow, in its own environment
+test-airflow: ## run the example flows in a real Airflow 3.3 and 2.11, each in its own environment
 	@scripts/test-airflow
 
 clean: ## remove all that make makes

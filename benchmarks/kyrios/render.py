@@ -34,7 +34,7 @@ def figures() -> list[dict[str, Any]]:
     """Measure and return one dict per figure; the harness adds date, cpu and commit."""
     with tempfile.TemporaryDirectory() as name, mock.patch.dict(os.environ, {"KYRIOS_HOME": f"{name}/home"}):
         folder = Path(name)
-        flows = [_flow(folder / "flows", i) for i in range(_FLOWS)]
+        flows = [flow_of(folder / "flows", i) for i in range(_FLOWS)]
         _render(flows[:1], folder / "warm")
         times: dict[str, list[float]] = {"cold": [], "same": [], "plan": [], "check": []}
         for n in range(_ROUNDS):
@@ -67,7 +67,8 @@ def figures() -> list[dict[str, Any]]:
     ]
 
 
-def _flow(folder: Path, number: int) -> Path:
+def flow_of(folder: Path, number: int) -> Path:
+    """Write flow `number` of 20 units in layers of five; return its folder."""
     flow = folder / f"flow_{number:03}"
     (flow / "units").mkdir(parents=True)
     (flow / "units" / "step.yaml").write_text(_UNIT, encoding="utf-8")

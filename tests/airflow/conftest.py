@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-AIRFLOW = ROOT / ".venv-airflow"
+from tests.airflow.running import ROOT, VERSIONS, Airflow
 
 
 @dataclass(frozen=True)
@@ -48,41 +44,12 @@ PREPARATIONS: dict[str, Callable[[Path], Prepared]] = {
 }
 
 
-class Airflow:
-    """Runs programs of the Airflow environment in one home."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.dags = home / "dags"
-        self.dags.mkdir(parents=True)
-
-    def call(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        kept = {k: v for k, v in os.environ.items() if k in ("HOME", "LANG", "PATH", "TMPDIR", "SSL_CERT_FILE")}
-        settings = {
-            "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
-        }
-        program = AIRFLOW / "bin" / words[0]
-        return subprocess.run(
-            [str(program), *words[1:]],
-            env={**kept, **settings, **environment},
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-
-
-@pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
-    if not (AIRFLOW / "bin" / "airflow").exists():
-        pytest.skip("Airflow is not installed in .venv-airflow; run: make test-airflow")
-    found = Airflow(tmp_path_factory.mktemp("airflow"))
-    made = found.call("airflow", "db", "migrate")
-    assert made.returncode == 0, made.stderr
+@pytest.fixture(scope="session", params=VERSIONS)
+def airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+    found = Airflow(tmp_path_factory.mktemp("airflow"), request.param)
+    if not found.installed:
+        pytest.skip(f"Airflow {found.version} is not installed in {found.environment.name}; run: make test-airflow")
+    found.migrate()
     return found
 
 

@@ -26,7 +26,10 @@ _IMPORT = """
 import json, sys, warnings
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
-    from airflow.dag_processing.dagbag import DagBag
+    try:  # Airflow 3
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:
+        from airflow.models.dagbag import DagBag
     said.clear()
     bag = DagBag(sys.argv[1])
 ours = [str(w.message) for w in said if w.filename.startswith(sys.argv[1])]

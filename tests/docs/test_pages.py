@@ -30,14 +30,21 @@ TO_RUN = [
     and any(block.runs for block in blocks(page.read_text(encoding="utf-8")))
 ]
 #: What a page asks its reader to have beside the five commands.
-NEEDS = {"your-own-tushare": ["uv"], "pack-and-roll-out": ["uv", "ansible-playbook"]}
+NEEDS = {
+    "your-own-tushare": ["uv"],
+    "pack-and-roll-out": ["uv", "ansible-playbook"],
+    "nightly-training-on-airflow": ["airflow"],
+}
+#: Where commands are found: this environment's, then the reader's, then Airflow's own, which has many of the same name.
+PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], str(ROOT / ".venv-airflow" / "bin")])
 
 
 @pytest.mark.parametrize("page", TO_RUN, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_block_of_the_page_does_what_it_shows(page, tmp_path):
     for program in NEEDS.get(page.stem, ()):
-        if shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") is None:
-            pytest.skip(f"the page uses {program}; run: scripts/services install, scripts/install servers")
+        if shutil.which(program, path=PROGRAMS) is None:
+            how = "scripts/services install, scripts/install servers, scripts/install-airflow"
+            pytest.skip(f"the page uses {program}; run: {how}")
     runner = _runner(tmp_path, _place(page, tmp_path / "work"))
 
     for block in blocks(_with_free_ports(page.read_text(encoding="utf-8"))):
@@ -72,7 +79,7 @@ def _runner(tmp_path, folder):
     kept.setdefault("UV_CACHE_DIR", str(Path(os.environ.get("HOME", "~")).expanduser() / ".cache" / "uv"))
     env = kept | {
         "HOME": str(tmp_path),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": PROGRAMS,
         # An example's own code lies in its src, as its package has it.
         "PYTHONPATH": str(folder / "src"),
         # `make test` on a page runs the real thing, as far as it can inside of itself.

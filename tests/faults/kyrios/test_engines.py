@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from tests.faults.figures import Faults
+from tests.listening import is_loopback, listeners
 
 KILLS = 40
 UNITS = 6
@@ -44,7 +42,11 @@ def step(*, name, notes):
 def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the folder of a flow of six slow units, which note each call with their process."""
     monkeypatch.setenv("KYRIOS_HOME", str(tmp_path / "home"))
-    folder = tmp_path / "flow"
+    return slow(tmp_path / "flow")
+
+
+def slow(folder: Path, *, more: str = "") -> Path:
+    """Write the flow of six slow units, with `more` in its file."""
     (folder / "units").mkdir(parents=True)
     (folder / "units" / "step.yaml").write_text(UNIT)
     (folder / "units.py").write_text(CODE)
@@ -53,21 +55,10 @@ def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         after = f"[u{i - 2}]" if i > 1 else "[]"
         uses.append(f'  u{i}: {{use: step@1, with: {{name: u{i}, notes: "${{params.notes}}"}}, after: {after}}}')
     (folder / "flow.yaml").write_text(
-        "kyrios: 1\nflow: slow\ninfo: {version: '1.0', summary: Slow, owner: tests}\n"
+        f"kyrios: 1\nflow: slow\ninfo: {{version: '1.0', summary: Slow, owner: tests}}\n{more}"
         "params: {notes: ''}\nunits:\n" + "\n".join(uses) + "\n"
     )
     return folder
-
-
-@pytest.fixture
-def celery(tmp_path: Path) -> Iterator[str]:
-    """Give the URL of an engine with two worker processes of its own."""
-    url = os.environ["KYRIOS_TEST_REDIS_URL"].replace("redis:", "celery:", 1) + f"?queue=faults-{os.getpid()}&lease=1"
-    words = [sys.executable, "-c", "from kyrios.cli import main; main()", "worker", "--engine", url]
-    worker = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    yield url
-    worker.terminate()
-    worker.wait(timeout=30)
 
 
 ENGINES = [
@@ -142,47 +133,3 @@ def test_no_engine_listens_outside_loopback(engine: str, flow: Path, tmp_path: P
     assert kyrios.load_flow(flow).run({"notes": str(tmp_path / "notes")}, engine=url).state == "succeeded"
 
     assert {address for address in listeners() - before if not is_loopback(address)} == set()
-
-
-def listeners() -> set[str]:
-    """Return the addresses, as the kernel writes them, on which processes of this test's tree listen."""
-    ours = tree(os.getpid())
-    inodes = set()
-    for pid in ours:
-        try:
-            for link in Path(f"/proc/{pid}/fd").iterdir():
-                name = str(link.readlink())
-                if name.startswith("socket:["):
-                    inodes.add(name[8:-1])
-        except OSError:
-            continue
-    found = set()
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            words = line.split()
-            if words[3] == "0A" and words[9] in inodes:
-                found.add(words[1])
-    return found
-
-
-def is_loopback(address: str) -> bool:
-    """Tell whether `address`, from /proc/net/tcp or tcp6, is of this machine alone."""
-    host = address.partition(":")[0]
-    return (
-        host.endswith("7F") if len(host) == 8 else host in ("0" * 24 + "01000000", "0000000000000000FFFF00000100007F")
-    )
-
-
-def tree(root: int) -> set[int]:
-    """Return `root` and all its descendants."""
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    found = {root}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found

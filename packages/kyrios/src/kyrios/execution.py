@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, cast
@@ -218,15 +218,13 @@ def perform(order: str) -> str:
     try:
         wanted = json.loads(order)
         tasks = tuple(Task(**{**fields, "after": tuple(fields["after"])}) for fields in wanted["tasks"])
-        params, folder = wanted["params"], wanted["folder"]
-        head = Head(wanted["run_id"], "", wanted["flow"], "", "", "", wanted["data"], folder, "", params, "", {})
-        graph = Graph(wanted["flow"], "0", tasks)
-        execution = Execution(graph, Path(wanted["folder"]), head, _data_at(wanted["data"]), _NO_HISTORY)
+        params = json.dumps(wanted["params"])
+        execution = _execution(wanted["run_id"], wanted["flow"], wanted["folder"], wanted["data"], params)
         with capturing():
             if wanted["ended"] is None:
                 return json.dumps({"detail": in_time(execution, tasks[0])})
             ended = {name: State(state) for name, state in wanted["ended"].items()}
-            course = Course(graph, ended=ended, deadlines=False)
+            course = Course(Graph(wanted["flow"], "0", tasks), ended=ended, deadlines=False)
             for _ in in_turn(course, lambda attempt: in_time(execution, attempt.task)):
                 pass
             return json.dumps({"steps": course.taken()})
@@ -243,6 +241,13 @@ def _fields_of(task: Task) -> dict[str, Any]:
 
 #: A worker only executes; the process that drives the run records.
 _NO_HISTORY = cast(History, None)
+
+
+@lru_cache(maxsize=16)
+def _execution(run_id: str, flow: str, folder: str, data: str, params: str) -> Execution:
+    # To find the home takes longer than to call a small unit, and a worker gets many orders of one run.
+    head = Head(run_id, "", flow, "", "", "", data, folder, "", json.loads(params), "", {})
+    return Execution(Graph(flow, "0", ()), Path(folder), head, _data_at(data), _NO_HISTORY)
 
 
 @cache

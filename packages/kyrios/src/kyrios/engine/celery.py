@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from statistics import median
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ _TASK = "kyrios.perform"
 _KEPT = 24 * 3600  # seconds that a result waits for a driver that has stopped
 _PATIENCE = 60.0  # seconds that a Redis, or the last worker, may be gone
 _SMALL = 0.005  # seconds that a unit may take to travel with others: a message alone costs as much
-_TOGETHER = 8
+_TOGETHER = 8  # of them at least, where there are so many
+_FULL = 0.05  # seconds that a message of them should take at most
 _PRESENT = 15  # seconds that a worker counts as present without a sign of life
 
 
@@ -65,7 +67,7 @@ class CeleryEngine:
 
         def be_there() -> None:
             while True:
-                _patiently(lambda: server.set(self.presence, "1", ex=_PRESENT))
+                _patiently(lambda: server.set(self.presence, processes, ex=_PRESENT))
                 sleep(_PRESENT / 3)
 
         threading.Thread(target=be_there, daemon=True, name="kyrios-presence").start()
@@ -75,7 +77,7 @@ class CeleryEngine:
 
     @property
     def presence(self) -> str:
-        """The key that is there while a worker is."""
+        """The key that is there while a worker is; it holds the number of its processes."""
         return f"kyrios:workers:{self.queue}"
 
     def app(self) -> Any:
@@ -177,11 +179,13 @@ class _CeleryCrew:
         self.server = engine.server()
         self.answers = f"kyrios:answers:{uuid7()}"
         self.sent: dict[str, _Sent] = {}
-        self.small: set[str] = set()  # what was called and took hardly any time
+        self.small: dict[str, float] = {}  # what was called and took hardly any time, with the seconds
+        self.held: list[tuple[Attempt, str]] = []  # units of that kind which are not sent yet
+        self.light = 0  # messages with such units that are under way
         self.seen = monotonic()
         self.next_look = self.seen + engine.lease
         try:
-            self.server.ping()
+            self.processes = int(self.server.get(engine.presence) or 1)
         except redis.RedisError as exc:
             raise BackendUnavailable(
                 f"celery: {engine.address} does not answer: {exc}", hint="kyrios config show --origin"
@@ -192,22 +196,33 @@ class _CeleryCrew:
         self.app.close()
 
     def send(self, attempts: Sequence[Attempt], orders: Sequence[str]) -> None:
-        together: list[tuple[Attempt, str]] = []
-        for pair in zip(attempts, orders, strict=True):
-            if pair[0].group or pair[0].task.call not in self.small:
-                self._send([pair])
-                continue
-            together.append(pair)
-            if len(together) == _TOGETHER:
-                self._send(together)
-                together = []
-        if together:
-            self._send(together)
+        for attempt, order in zip(attempts, orders, strict=True):
+            if attempt.group or attempt.task.call not in self.small:
+                self._send([(attempt, order)])
+            else:
+                self.held.append((attempt, order))
+        self._send_held()
 
-    def _send(self, pairs: Sequence[tuple[Attempt, str]]) -> None:
-        sent = _Sent([attempt for attempt, _ in pairs], [order for _, order in pairs], self.engine.lease)
+    def _send_held(self) -> None:
+        """Send small units in a few large messages: while every process has one, and one to come, they gather."""
+        free = 2 * self.processes - self.light
+        if free <= 0 or not self.held:
+            return
+        share = max(_TOGETHER, -(-len(self.held) // free))
+        for _ in range(free):
+            count, seconds = 0, 0.0
+            while count < min(share, len(self.held)) and (count < _TOGETHER or seconds < _FULL):
+                seconds += self.small.get(self.held[count][0].task.call, _SMALL)
+                count += 1
+            if count:
+                self._send(self.held[:count], light=True)
+                self.held = self.held[count:]
+
+    def _send(self, pairs: Sequence[tuple[Attempt, str]], *, light: bool = False) -> None:
+        sent = _Sent([attempt for attempt, _ in pairs], [order for _, order in pairs], self.engine.lease, light)
         identity = uuid7()
         self.sent[identity] = sent
+        self.light += light
         self._publish(identity, sent)
 
     def _publish(self, identity: str, sent: _Sent) -> None:
@@ -226,24 +241,31 @@ class _CeleryCrew:
             )
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
+        self._send_held()
         found = _patiently(lambda: self._answers(timeout))
         outcomes: list[Outcome] = []
         for text in found:
             identity, answers = json.loads(text)
             # What was sent again may be answered twice; the first answer counts.
             if sent := self.sent.pop(identity, None):
+                self.light -= sent.light
                 outcomes += zip(sent.attempts, answers, strict=True)
-                self._note_how_long(sent.attempts[-1], answers[-1])
+                self._note_how_long(sent.attempts, answers)
         if monotonic() >= self.next_look:
             self._send_what_is_lost()
         return outcomes
 
-    def _note_how_long(self, attempt: Attempt, answer: str) -> None:
-        seconds = json.loads(answer).get("detail", {}).get("seconds", 1.0)
-        if seconds < _SMALL:
-            self.small.add(attempt.task.call)
-        else:
-            self.small.discard(attempt.task.call)
+    def _note_how_long(self, attempts: Sequence[Attempt], answers: Sequence[str]) -> None:
+        taken: dict[str, list[float]] = {}
+        for attempt, answer in zip(attempts, answers, strict=True):
+            taken.setdefault(attempt.task.call, []).append(json.loads(answer).get("detail", {}).get("seconds", 1.0))
+        for call, found in taken.items():
+            # The median: on a busy machine one of many small units may wait for its turn inside.
+            seconds = median([*found, self.small[call]] if call in self.small else found)
+            if seconds < _SMALL:
+                self.small[call] = seconds
+            else:
+                self.small.pop(call, None)
 
     def _answers(self, timeout: float) -> list[bytes]:
         found: Any = self.server.lpop(self.answers, 200)
@@ -290,8 +312,8 @@ class _CeleryCrew:
 
 
 class _Sent:
-    def __init__(self, attempts: Sequence[Attempt], orders: Sequence[str], lease: float) -> None:
-        self.attempts, self.orders = attempts, orders
+    def __init__(self, attempts: Sequence[Attempt], orders: Sequence[str], lease: float, light: bool) -> None:
+        self.attempts, self.orders, self.light = attempts, orders, light
         self.patience = float(lease)
         self.look = monotonic() + lease
 
