@@ -65,7 +65,7 @@ def as_networkx(graph: Graph, seconds: Mapping[str, float] | None = None) -> Any
         raise MissingExtra(
             f"this needs {exc.name}, which is not installed", hint="pip install 'jiyuan-kyrios[graph]'"
         ) from exc
-    found = networkx.DiGraph(name=graph.flow)
+    found: Any = networkx.DiGraph(name=graph.flow)
     for task in graph.tasks:
         found.add_node(task.name, seconds=float((seconds or {}).get(task.name, 0.0)), unit=task.unit, group=task.group)
     found.add_edges_from(graph.edges)
