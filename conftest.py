@@ -3,7 +3,7 @@
 from hypothesis import settings
 
 # In this order: a test whose driver is missing is skipped before a server is started for it.
-pytest_plugins = ["tests.services.plugin", "tests.servers", "tests.faults.plugin"]
+pytest_plugins = ["tests.services.plugin", "tests.servers", "tests.faults.plugin", "tests.browser"]
 
 # A shared machine may take a second for what takes a millisecond elsewhere; that is no defect.
 settings.register_profile("workspace", deadline=None)

@@ -24,9 +24,12 @@ import tracemalloc
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.figures import figure
 
 import exia
 from exia.errors import Conflict
@@ -104,35 +107,12 @@ def measured() -> list[dict[str, Any]]:
         _figure("pool-swap-p99", "what they add to the 99th percentile of waits", added, "ms", 1, rounds=5),
     ]  # fmt: skip
     for id, name, ratio in _peers():
-        figure = f"lease and return, defaults, 4 objects: {name}, against the floor"
-        rows.append(_figure(f"pool-lease-{id}", figure, with_ratio, "x", None, peer=name, peer_value=ratio))
+        what = f"lease and return, defaults, 4 objects: {name}, against the floor"
+        rows.append(_figure(f"pool-lease-{id}", what, with_ratio, "x", None, peer=name, peer_value=ratio))
     return rows
 
 
-def _figure(
-    name: str,
-    what: str,
-    value: float,
-    unit: str,
-    bar: float | None,
-    *,
-    better: str = "low",
-    rounds: int = _ROUNDS,
-    peer: str | None = None,
-    peer_value: float | None = None,
-) -> dict[str, Any]:
-    return {
-        "id": f"exia-{name}",
-        "library": "exia",
-        "figure": what,
-        "value": round(value, 4),
-        "unit": unit,
-        "bar": bar,
-        "better": better,
-        "peer": peer,
-        "peer_value": None if peer_value is None else round(peer_value, 4),
-        "rounds": rounds,
-    }
+_figure = partial(figure, "exia", rounds=_ROUNDS)
 
 
 def _paired(measure: Any, **settings: Any) -> tuple[float, float]:

@@ -11,8 +11,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from benchmarks import figures
 
 VEDA = Path(sys.executable).with_name("veda")
 
@@ -63,31 +66,7 @@ def workspace() -> Iterator[tuple[Path, Path]]:
                 os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
 
-def figure(
-    name: str,
-    what: str,
-    value: float,
-    unit: str,
-    bar: float | None,
-    *,
-    rounds: int,
-    better: str = "low",
-    peer: str | None = None,
-    peer_value: float | None = None,
-) -> dict[str, Any]:
-    """Return one figure as the harness takes it."""
-    return {
-        "id": f"veda-{name}",
-        "library": "veda",
-        "figure": what,
-        "value": round(value, 4),
-        "unit": unit,
-        "bar": bar,
-        "better": better,
-        "peer": peer,
-        "peer_value": None if peer_value is None else round(peer_value, 4),
-        "rounds": rounds,
-    }
+figure = partial(figures.figure, "veda")
 
 
 def run(command: list[Any], **variables: str) -> str:

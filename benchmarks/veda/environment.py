@@ -14,9 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from benchmarks.veda._tree import figure
 
 from veda._house.backends import BackendURL
 from veda.activation.modules import ModulesActivation
@@ -48,21 +51,7 @@ def figures() -> list[dict[str, Any]]:
             del os.environ["VEDA_HOME"]
 
 
-def _figure(
-    name: str, what: str, value: float, unit: str, bar: float, peer: str | None = None, peer_value: float | None = None
-) -> dict[str, Any]:
-    return {
-        "id": f"veda-{name}",
-        "library": "veda",
-        "figure": what,
-        "value": round(value, 4),
-        "unit": unit,
-        "bar": bar,
-        "better": "low",
-        "peer": peer,
-        "peer_value": None if peer_value is None else round(peer_value, 4),
-        "rounds": _ROUNDS,
-    }
+_figure = partial(figure, rounds=_ROUNDS)
 
 
 def _generation(place: Path, number: int) -> Generation:
@@ -101,7 +90,13 @@ def _module_load(place: Path) -> dict[str, Any]:
     theirs = _children(lambda: _modulecmd(chain, "p0"))
     peer = "Environment Modules, a chain of 50 modules"
     return _figure(
-        "module-load", "module load of an environment of 50 packages, CPU time", ours, "ms", 45, peer, theirs
+        "module-load",
+        "module load of an environment of 50 packages, CPU time",
+        ours,
+        "ms",
+        45,
+        peer=peer,
+        peer_value=theirs,
     )
 
 
@@ -176,8 +171,8 @@ def _roll_out(place: Path) -> dict[str, Any]:
         _ansible_ping(place)
         theirs.append(time.perf_counter() - began)
     what = "roll one generation out to 10 hosts (local connections)"
-    figure = _figure("roll-out", what, statistics.median(ours), "s", 4, "ansible, one ping", statistics.median(theirs))
-    return {**figure, "rounds": 3}
+    peer = {"peer": "ansible, one ping", "peer_value": statistics.median(theirs)}
+    return figure("roll-out", what, statistics.median(ours), "s", 4, rounds=3, **peer)
 
 
 def _ansible_ping(place: Path) -> None:

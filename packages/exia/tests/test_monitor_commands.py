@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -24,8 +23,6 @@ from exia.monitor.port import field
 from exia.monitor.summary import summarize
 from exia.monitor.times import moment
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 EXIA = Path(sys.executable).parent / "exia"
 
 
@@ -278,20 +275,11 @@ def test_summaries_of_samples_without_an_interval_have_no_rate(recorded):
 
 
 @pytest.fixture(params=["light", "dark"])
-def page(request, recorded, tmp_path):
-    from playwright.sync_api import sync_playwright
-
+def page(request, recorded, tmp_path, open_url):
     run("monitor", "page", "-o", str(tmp_path / "status.html"))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(color_scheme=request.param)
-        page.scheme, page.said, page.asked = request.param, [], []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda asked: page.asked.append(asked.url))
-        page.goto((tmp_path / "status.html").as_uri())
-        yield page
-        browser.close()
+    page = open_url((tmp_path / "status.html").as_uri(), color_scheme=request.param)
+    page.scheme = request.param
+    return page
 
 
 @pytest.mark.chromium

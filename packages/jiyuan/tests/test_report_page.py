@@ -1,17 +1,15 @@
 """The demo's page in a real browser."""
 
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.chromium
 JIYUAN = Path(sys.executable).parent / "jiyuan"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="module")
@@ -22,19 +20,8 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["light", "dark"])
-def page(request: pytest.FixtureRequest, page_file: Path) -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(color_scheme=request.param)
-        page.said, page.asked = [], []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda asked: page.asked.append(asked.url))
-        page.goto(page_file.as_uri())
-        yield page
-        browser.close()
+def page(request: pytest.FixtureRequest, page_file: Path, open_url: Callable[..., Any]) -> Any:
+    return open_url(page_file.as_uri(), color_scheme=request.param)
 
 
 def test_the_page_says_nothing_on_the_console_and_asks_no_other_host(page):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from ptolemy.report import coverage
 from ptolemy.screening import screen
 
 MAPPING = Path(__file__).parents[3] / "examples" / "data" / "bokeh-stocks.toml"
-CHROMIUM = shutil.which("chromium")
 DAYS = ["20240102", "20240103", "20240104", "20240105", "20240108", "20240109", "20240110", "20240111", "20240112"]
 
 
@@ -136,19 +134,8 @@ def test_the_map_shows_what_share_of_a_months_sessions_is_there(faulty: Path):
 
 
 @pytest.fixture(params=["light", "dark"])
-def page(request: pytest.FixtureRequest, faulty: Path) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page: Any = browser.new_page(color_scheme=request.param)
-        page.said, page.asked = [], []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda asked: page.asked.append(asked.url))
-        page.goto(faulty.as_uri())
-        yield page
-        browser.close()
+def page(request: pytest.FixtureRequest, faulty: Path, open_url: Callable[..., Any]) -> Any:
+    return open_url(faulty.as_uri(), color_scheme=request.param)
 
 
 @pytest.mark.chromium

@@ -1,7 +1,6 @@
 """The catalogue: what its pages say, that no author can put a script into them, and that it works from a folder."""
 
 import json
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from veda import keys
 from veda.registry import Event
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 README = """\
 # small
@@ -235,19 +232,8 @@ def library(tmp_path_factory):
 
 
 @pytest.fixture(params=["light", "dark"])
-def page(request, library):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(color_scheme=request.param)
-        page.said, page.asked = [], []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda asked: page.asked.append(asked.url))
-        page.goto(library.as_uri())
-        yield page
-        browser.close()
+def page(request, library, open_url):
+    return open_url(library.as_uri(), color_scheme=request.param)
 
 
 @pytest.mark.chromium

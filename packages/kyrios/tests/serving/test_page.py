@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import pytest
 
 from kyrios.serving import Tokens
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.chromium
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture
@@ -20,27 +17,18 @@ def server(serving):
 
 
 @pytest.fixture
-def open_page(server):
+def open_page(server, open_url):
     """Give pages that have said nothing on the console and asked nobody else when the test is over."""
-    from playwright.sync_api import sync_playwright
+    pages: list[Any] = []
 
-    said: list[str] = []
-    asked: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    def start(**options: Any) -> Any:
+        pages.append(open_url(server[0].url, **options))
+        return pages[-1]
 
-        def start(**options: Any) -> Any:
-            page = browser.new_context(**{"locale": "en-GB", **options}).new_page()
-            page.on("console", lambda message: said.append(message.text))
-            page.on("pageerror", lambda error: said.append(str(error)))
-            page.on("request", lambda request: asked.append(request.url))
-            page.goto(server[0].url)
-            return page
-
-        yield start
-        browser.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(server[0].url)] == []
+    yield start
+    for page in pages:
+        assert page.said == []
+        assert [url for url in page.asked if not url.startswith(server[0].url)] == []
 
 
 def unit(page, name):

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -19,10 +19,8 @@ import pytest
 
 from ptolemy.testing.services import nobody_left, until
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.chromium
 PTOLEMY = str(Path(sys.executable).with_name("ptolemy"))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 CENTRE = """
 [services.api]
@@ -85,28 +83,12 @@ def centre(tmp_path_factory: pytest.TempPathFactory, real: str) -> Iterator[Cent
         found.run("down")
 
 
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
 BOTH = pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
 
 
 @pytest.fixture
-def page(request: pytest.FixtureRequest, browser: Any, centre: Centre) -> Iterator[Any]:
-    context = browser.new_context(color_scheme=getattr(request, "param", "light"), locale="en-GB")
-    page = context.new_page()
-    page.said, page.asked = [], []
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.on("request", lambda asked: page.asked.append(asked.url))
-    page.goto(centre.url)
+def page(request: pytest.FixtureRequest, open_url: Callable[..., Any], centre: Centre) -> Iterator[Any]:
+    page = open_url(centre.url, color_scheme=getattr(request, "param", "light"))
     yield page
     origin = centre.url.removesuffix("/web")
     assert page.said == []
