@@ -28,7 +28,7 @@ MAJORS = {
     "resolvelib": "1",
     "rich": "15",
     "s3fs": "2026", "starlette": "1", "supervisor": "4", "tushare": "1", "urllib3": "2", "uvicorn": "0", "uvloop": "0",
-    "werkzeug": "3",
+    "websockets": ("14", "15", "16", "17"), "werkzeug": "3",
     "zodb": "6",
 }  # fmt: skip
 

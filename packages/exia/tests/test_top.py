@@ -57,7 +57,7 @@ def test_on_a_terminal_the_table_goes_on_until_ctrl_c_and_leaves_the_screen_as_i
     process = subprocess.Popen([*TOP, "--interval", "0.2"], stdin=theirs, stdout=theirs, stderr=theirs, env=plain)
     os.close(theirs)
 
-    seen = _until(ours, lambda text: text.count("scores") >= 3)
+    seen = _until(ours, lambda text: text.count(str(serving)) >= 3)
     process.send_signal(signal.SIGINT)
     seen += _until(ours, lambda text: False)
 

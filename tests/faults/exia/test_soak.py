@@ -42,7 +42,9 @@ def test_nothing_grows_while_all_parts_work_together(tmp_path: Path, faults: Fau
     figure = faults.figure("soak", "exia", f"{seconds:g} s of pool, swaps, parameters, runs and monitor{told}")
     assert all(held[-1].done.values()), f"a part has done nothing: {held[-1].done}"
     first, *others = rest(calm)
-    figure.survives(None if all(other == first for other in others) else f"descriptors, threads: {rest(calm)}")
+    # One may be open by chance in every sample of a third; what stays open adds up.
+    more = max(after - before for other in others for before, after in zip(first, other, strict=True))
+    figure.survives(None if more <= 1 else f"descriptors, threads: {rest(calm)}")
     if seconds >= LONG:
         figure.survives(None if grown < MOST else f"RssAnon grows by {grown / 1e6:.2f} MB/h")
     assert figure.lost == 0, figure.harms

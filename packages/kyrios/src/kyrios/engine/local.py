@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kyrios._house.backends import BackendURL
 from kyrios.engine.course import Course
+from kyrios.engine.interrupts import deferred
 from kyrios.engine.port import Job, Runner, Target
 from kyrios.errors import BadInput
 from kyrios.graph import Graph
@@ -59,21 +60,8 @@ class _Dispatcher:
     def run(self) -> None:
         course, job = self.course, self.job
         try:
-            for _ in range(min(self.workers, len(job.graph.tasks))):
-                self._start_thread()
-            while True:
-                with self.lock:
-                    over = course.over
-                    steps = course.taken()
-                    # Never for long: a signal that comes just before the wait would be seen only after it.
-                    wait = course.wait(_LONGEST_WAIT, free=self.idle > 0)
-                if steps:
-                    job.record(steps)
-                if over:
-                    return
-                self.news.wait(wait)
-                self.news.clear()
-                self._see_to_time()
+            with deferred(self.news.set) as let_through:
+                self._run(let_through)
         except BaseException as exc:
             with self.lock:
                 steps = course.interrupted()
@@ -84,6 +72,25 @@ class _Dispatcher:
             with self.lock:
                 self.ended = True
                 self.work.notify_all()
+
+    def _run(self, interrupts: Callable[[], None]) -> None:
+        course, job = self.course, self.job
+        for _ in range(min(self.workers, len(job.graph.tasks))):
+            self._start_thread()
+        while True:
+            with self.lock:
+                over = course.over
+                steps = course.taken()
+                # Never for long: a signal that comes just before the wait would be seen only after it.
+                wait = course.wait(_LONGEST_WAIT, free=self.idle > 0)
+            if steps:
+                job.record(steps)
+            interrupts()
+            if over:
+                return
+            self.news.wait(wait)
+            self.news.clear()
+            self._see_to_time()
 
     def _see_to_time(self) -> None:
         """Give up what is overdue and let a thread take what is due again."""
