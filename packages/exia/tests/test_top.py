@@ -13,6 +13,7 @@ import termios
 import time
 from collections.abc import Iterator
 from fcntl import ioctl
+from pathlib import Path
 
 import pytest
 
@@ -31,8 +32,9 @@ with exia.pool(dict, name="scores", max_size=3) as pool, pool.lease():
 
 
 @pytest.fixture
-def serving() -> Iterator[int]:
-    """A process of its own with an open pool."""
+def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A process of its own with an open pool, which no other test shows beside it."""
+    monkeypatch.setenv("EXIA_HOME", str(tmp_path))
     with subprocess.Popen(
         [sys.executable, "-c", POOL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
