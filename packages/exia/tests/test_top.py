@@ -55,7 +55,8 @@ def test_without_a_pool_there_is_a_table_of_none():
 def test_on_a_terminal_the_table_goes_on_until_ctrl_c_and_leaves_the_screen_as_it_was(serving):
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 160, 0, 0))
-    plain = {**os.environ, "TERM": "xterm"}
+    # Not of 160 columns: who it is must be readable on a narrow terminal too.
+    plain = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "30"}
     process = subprocess.Popen([*TOP, "--interval", "0.2"], stdin=theirs, stdout=theirs, stderr=theirs, env=plain)
     os.close(theirs)
 

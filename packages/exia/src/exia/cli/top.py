@@ -55,7 +55,8 @@ def _table(rows: list[dict[str, Any]]) -> Any:
 
     table = Table(title="exia top", caption="Ctrl-C to leave" if rows else "no process has an open pool")
     for column in _COLUMNS:
-        table.add_column(column, justify="left" if column in ("pool", "version") else "right")
+        least = {"pid": 7, "pool": 8}.get(column)  # on a narrow terminal the others give way
+        table.add_column(column, justify="left" if column in ("pool", "version") else "right", min_width=least)
     for row in rows:
         table.add_row(*(Text("" if row[c] is None else str(row[c])) for c in _COLUMNS))
     return table
