@@ -112,9 +112,11 @@ def test_whoever_has_a_token_signs_in_and_out(open_page):
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator("#state")).to_have_text("succeeded")
-    page.get_by_role("button", name="Sign out").click()
+    with page.expect_response("**/logout"):
+        page.get_by_role("button", name="Sign out").click()
 
     expect(page.get_by_text("This server asks for a token.")).to_be_visible()
+    assert page.locator("#inside").is_hidden()
     assert page.evaluate("localStorage.length") == 0
 
 

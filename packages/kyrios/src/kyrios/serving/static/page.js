@@ -36,8 +36,10 @@ function element(tag, attributes, ...children) {
 
 function say(text) { $("said").textContent = text || ""; $("said").hidden = !text; }
 
+let session = new AbortController(); // what is asked in one session is not waited for after it
+
 async function ask(method, path, body) {
-  const options = { method };
+  const options = { method, signal: session.signal };
   if (body !== undefined) Object.assign(options, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   const answer = await fetch(path, options);
   if (answer.status === 401) { signedOut(); throw new Error(word("This server asks for a token.")); }
@@ -49,7 +51,7 @@ async function ask(method, path, body) {
 function trying(work) {
   return async (event) => {
     if (event && event.preventDefault) event.preventDefault();
-    try { say(""); await work(event); } catch (error) { say(error.message); }
+    try { say(""); await work(event); } catch (error) { if (error.name !== "AbortError") say(error.message); }
   };
 }
 
@@ -118,7 +120,7 @@ async function showFlow(name) {
 }
 
 async function draw(name) {
-  const text = await (await fetch(`/flows/${encodeURIComponent(name)}/graph.svg`)).text();
+  const text = await (await fetch(`/flows/${encodeURIComponent(name)}/graph.svg`, { signal: session.signal })).text();
   const drawn = document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true);
   for (const unit of drawn.querySelectorAll(".unit")) unit.addEventListener("click", () => openLog(unit.dataset.unit));
   $("graph").replaceChildren(drawn);
@@ -268,7 +270,13 @@ $("login").addEventListener("submit", trying(async () => {
   if (!answer.ok) throw new Error(word("This is no valid token."));
   await enter();
 }));
-$("leave").addEventListener("click", trying(async () => { await ask("POST", "/logout", {}); stop(); signedOut(); }));
+$("leave").addEventListener("click", trying(async () => {
+  stop();
+  session.abort();
+  session = new AbortController();
+  signedOut();
+  await ask("POST", "/logout", {});
+}));
 window.addEventListener("hashchange", trying(route));
 dress();
 trying(enter)();
