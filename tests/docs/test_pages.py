@@ -31,6 +31,7 @@ TO_RUN = [
 ]
 #: What a page asks its reader to have beside the five commands.
 NEEDS = {
+    "packages/kyrios/README": ["curl"],
     "your-own-tushare": ["uv"],
     "pack-and-roll-out": ["uv", "ansible-playbook"],
     "nightly-training-on-airflow": ["airflow"],
@@ -41,9 +42,10 @@ PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]
 
 @pytest.mark.parametrize("page", TO_RUN, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_block_of_the_page_does_what_it_shows(page, tmp_path):
-    for program in NEEDS.get(page.stem, ()):
+    needed = next((NEEDS[name] for name in NEEDS if str(page.with_suffix("")).endswith(f"/{name}")), [])
+    for program in needed:
         if shutil.which(program, path=PROGRAMS) is None:
-            how = "scripts/services install, scripts/install servers, scripts/install-airflow"
+            how = "scripts/services install, scripts/install servers, scripts/install-airflow, apt-get install curl"
             pytest.skip(f"the page uses {program}; run: {how}")
     runner = _runner(tmp_path, _place(page, tmp_path / "work"))
 

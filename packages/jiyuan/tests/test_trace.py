@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 import exia
+import exia.params
 import jiyuan as jy
 from jiyuan.errors import BadInput, NotFound
 from jiyuan.lineage.index import Index
@@ -176,6 +177,21 @@ def test_the_command_prints_each_form(centre, command, tmp_path):
     assert [row["run_id"] for row in json.loads(trace("--uses", "daily@v1", "--json"))] == [run.run_id]
     refused = command("trace", home=tmp_path / "place")
     assert (refused.returncode, refused.stderr.splitlines()[1][:5]) == (2, "hint:")
+
+
+def test_a_trace_of_a_pool_session_names_the_versions_of_its_live_parameters(centre):
+    exia.params.define("signal", {"type": "object", "properties": {"window": {"type": "integer", "default": 20}}})
+    with exia.pool(dict, record=True) as pool, exia.params.follow("signal", pool) as live:
+        live.wait(exia.params.set("signal", {"window": 30}).version, timeout=20)
+    (session,) = exia.find_runs()
+
+    trace = jy.trace(session.id)
+
+    assert trace.to_dict()["lineage"]["parameters"]["sets"] == {"signal": [1, 2]}
+    assert "live parameters signal v1, v2" in trace.tree()
+    assert 'parameters0[/"signal v1, v2"/]' in trace.mermaid()
+    assert "parameters0 --> run" in trace.mermaid()
+    assert "<td>signal</td><td>v1, v2</td>" in trace.html()
 
 
 def toml(centre):

@@ -31,7 +31,10 @@ def branches_of(trace: Trace) -> tuple[str, list[Branch]]:
         (f"when: {record['started']} to {record['ended'] or 'now'}, on {record['host']} by {record['engine']}", ()),
         (
             f"parameters {short(parameters['version'])}",
-            [(f"{name} = {json.dumps(value, ensure_ascii=False)}", ()) for name, value in parameters["values"].items()],
+            [
+                *((f"{k} = {json.dumps(v, ensure_ascii=False)}", ()) for k, v in parameters["values"].items()),
+                *((f"live parameters {name} {versions}", ()) for name, versions in live(record)),
+            ],
         ),
         ("packages", [(_package(trace, p), ()) for p in record["packages"]]),
         ("data sets", [(_dataset(trace, d), ()) for d in record["datasets"]]),
@@ -72,6 +75,9 @@ def mermaid(trace: Trace) -> str:
             lines.append(f"  {kind}{number}{shape[0]}{_quoted(label(kind, use))}{shape[1]}")
             feeds.append(f"{kind}{number}")
     lines.append(f"  run([{_quoted(record['name'] + ' ' + record['run_id'])}])")
+    for number, (name, versions) in enumerate(live(record)):
+        lines.append(f"  parameters{number}[/{_quoted(f'{name} {versions}')}/]")
+        feeds.append(f"parameters{number}")
     lines += [f"  {feed} --> run" for feed in feeds]
     names = {task["unit"]: f"unit{number}" for number, task in enumerate(record["tasks"])}
     for task in record["tasks"]:
@@ -86,6 +92,12 @@ def mermaid(trace: Trace) -> str:
     for number, run in enumerate(trace.later):
         lines.append(f"  run --> later{number}([{_quoted('run ' + run)}])")
     return "\n".join(lines)
+
+
+def live(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return which versions of which live parameters a run or session had, such as ``("limits", "v3, v4")``."""
+    sets = record["parameters"].get("sets", {})
+    return [(name, ", ".join(f"v{version}" for version in versions)) for name, versions in sets.items()]
 
 
 def short(digest: str) -> str:

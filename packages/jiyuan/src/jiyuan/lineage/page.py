@@ -34,6 +34,7 @@ def page(trace: Trace) -> str:
 
 def fragment(trace: Trace) -> str:
     """Return tables with links between them: from an output back to what gave it, and forward."""
+    from jiyuan.lineage.drawing import live
     from jiyuan.lineage.tracing import label
 
     record = trace.lineage
@@ -58,6 +59,7 @@ def fragment(trace: Trace) -> str:
             ("name", "value"),
             [(escape(k), _code(json.dumps(v, ensure_ascii=False))) for k, v in record["parameters"]["values"].items()],
         ),
+        _table("Live parameters", ("name", "versions"), [(escape(name), escape(text)) for name, text in live(record)]),
         _table(
             "Packages",
             ("package", "digest", "asked for as", "runs that used it"),
