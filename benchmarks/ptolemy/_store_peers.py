@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,11 @@ class Peers:
         self.duck: dict[str, Any] = {}
 
     def versions(self) -> dict[str, str]:
-        return {"duckdb": duckdb.__version__, "sqlite": sqlite3.sqlite_version, "pyarrow": pa.__version__}
+        threads = duckdb.execute("select current_setting('threads')").fetchall()[0][0]
+        return {
+            "duckdb": duckdb.__version__, "threads": str(threads), "sqlite": sqlite3.sqlite_version,
+            "pyarrow": pa.__version__, "influxdb-client": version("influxdb-client"),
+        }  # fmt: skip
 
     def ingest(self, number: int) -> float:
         """Write the panel into a new DuckDB file, sorted by security, durable at the end; return seconds."""

@@ -24,13 +24,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # the peers, who have no package, import it so as well
 
 from _panel import FULL, SMALL, Question, Size, bars, codes, panel, questions
+from benchmarks.figures import figure
 
 from ptolemy.series import Series, open_series
 from ptolemy.series.lines import lines, shape_of
 
 ROUNDS = 7
 KEY = ("ts_code", "trade_date")
-PEERS = ("duckdb==2.0.0", "pyarrow", "numpy", "influxdb-client")
+PEERS = ("duckdb==2.0.0", "pyarrow==25.0.1", "numpy==2.4.6", "influxdb-client==1.50.0")
 FOLDER = Path(__file__).resolve().parent
 
 #: kind of question, what it is, how many a round, bar in ms, the peer, how it is set, bar of the ratio
@@ -43,7 +44,7 @@ QUERIES = (
         40,
         1.3,
         "sqlite",
-        "WITHOUT ROWID, index on the day, to tuples",
+        "WITHOUT ROWID, index on the day, caches at their defaults, to tuples",
         10,
     ),
 )
@@ -62,7 +63,7 @@ def figures(size: Size = FULL) -> list[dict[str, Any]]:
             for query in QUERIES:
                 found += _queries(store, size, peer, named, *query)
         found += _appends(Path(place), peer, named)
-        found += _points(peer)
+        found += _points(peer, named)
         peer("close")
     return found
 
@@ -78,7 +79,7 @@ def _ingest(place: Path, size: Size, peer: Any, named: dict[str, str]) -> list[d
             ours.append(time.perf_counter() - began)
         theirs.append(peer("ingest", number))
         ratios.append(ours[-1] / theirs[-1])
-    how = f"DuckDB {named['duckdb']}, one CREATE TABLE sorted by security, and CHECKPOINT"
+    how = f"{_duckdb(named)}, one CREATE TABLE sorted by security, and CHECKPOINT"
     rows = size.securities * size.days
     stored = sum(path.stat().st_size for path in (place / "ours").rglob("*") if path.is_file())
     return [
@@ -102,14 +103,18 @@ def _queries(
         cpus.append(1e3 * cpu)
         theirs.append(1e3 * other)
         ratios.append(other / wall)
-    full = "SQLite " + named["sqlite"] if file == "sqlite" else "DuckDB " + named["duckdb"]
+    full = f"SQLite {named['sqlite']}" if file == "sqlite" else _duckdb(named)
     asked = {"peer": f"{full}, {how}", "peer_value": statistics.median(theirs)}
     return [
         _figure(f"read-{kind}", f"{what}: CPU time", statistics.median(cpus), "ms", bar),
         _figure(f"read-{kind}-wall", f"{what}: wall time", statistics.median(walls), "ms", None, **asked),
-        _figure(f"read-{kind}-ratio", f"{what}: how much faster than {full}", statistics.median(ratios), "x", least,
-                better="high", **asked),
+        _figure(f"read-{kind}-ratio", f"{what}: how much faster than {full.partition(' ')[0]}",
+                statistics.median(ratios), "x", least, better="high", **asked),
     ]  # fmt: skip
+
+
+def _duckdb(named: dict[str, str]) -> str:
+    return f"DuckDB {named['duckdb']} ({named['threads']} threads, memory_limit at its default)"
 
 
 def _ours(store: Series, asked: list[Question]) -> tuple[float, float]:
@@ -147,7 +152,10 @@ def _appends(place: Path, peer: Any, named: dict[str, str]) -> list[dict[str, An
             ratios.append(took[-1] / floors[-1])
     os.close(floor)
     peers = {name: peer("append", name, 20, 0) for name in ("duckdb", "parquet")}
-    duck = {"peer": f"DuckDB {named['duckdb']}, INSERT, defaults", "peer_value": 1e3 * peers["duckdb"]}
+    duck = {
+        "peer": f"{_duckdb(named)}, INSERT from Arrow in a transaction of its own",
+        "peer_value": 1e3 * peers["duckdb"],
+    }
     parquet = {"peer": f"pyarrow {named['pyarrow']}, one Parquet file a day, fsync, rename",
                "peer_value": 1e3 * peers["parquet"]}  # fmt: skip
     milliseconds = 1e3 * statistics.median(took)
@@ -159,7 +167,7 @@ def _appends(place: Path, peer: Any, named: dict[str, str]) -> list[dict[str, An
     ]  # fmt: skip
 
 
-def _points(peer: Any) -> list[dict[str, Any]]:
+def _points(peer: Any, named: dict[str, str]) -> list[dict[str, Any]]:
     table = bars(codes(Size(2_000, 1)), [f"202401{day:02d}" for day in range(1, 11)])
     shape = shape_of("daily", table, KEY)
     assert len(lines(shape, table).splitlines()) == table.num_rows
@@ -169,7 +177,7 @@ def _points(peer: Any) -> list[dict[str, Any]]:
         for _ in range(5):
             lines(shape, table)
         rates.append(5 * table.num_rows / (time.process_time() - began))
-    how = "influxdb-client's Point, newest release"
+    how = f"influxdb-client {named['influxdb-client']}, Point.to_line_protocol() in one thread, 9 fields, nanoseconds"
     return [
         _figure("line-protocol", "line protocol, bars with 9 fields a CPU second", statistics.median(rates), "1/s",
                 800_000, better="high", peer=how, peer_value=peer("points", 5_000)),
@@ -177,29 +185,9 @@ def _points(peer: Any) -> list[dict[str, Any]]:
 
 
 def _figure(
-    name: str,
-    what: str,
-    value: float,
-    unit: str,
-    bar: float | None,
-    *,
-    better: str = "low",
-    rounds: int = ROUNDS,
-    peer: str | None = None,
-    peer_value: float | None = None,
+    name: str, what: str, value: float, unit: str, bar: float | None, *, rounds: int = ROUNDS, **more: Any
 ) -> dict[str, Any]:
-    return {
-        "id": f"ptolemy-store-{name}",
-        "library": "ptolemy",
-        "figure": what,
-        "value": round(value, 4),
-        "unit": unit,
-        "bar": bar,
-        "better": better,
-        "peer": peer,
-        "peer_value": None if peer_value is None else round(peer_value, 4),
-        "rounds": rounds,
-    }
+    return figure("ptolemy-store", name, what, value, unit, bar, rounds=rounds, **more)
 
 
 @contextmanager

@@ -22,8 +22,11 @@ import urllib.request
 import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.figures import figure
 
 ROUNDS = 15
 KILLS = 7
@@ -53,7 +56,10 @@ def figures() -> list[dict[str, Any]]:
         blocked = _one_after_the_other(nodes)
         again, seen = _killed(folder / "kills", stack)
     median = statistics.median
-    peer = "one node after the other, as Cesi asks; ten seconds for the dead one, which Cesi does not limit"
+    peer = (
+        f"what Cesi does: each node of supervisor {version('supervisor')} after the other, two XML-RPC calls a node; "
+        "ten seconds for a call of the dead one, which Cesi does not limit"
+    )
     return [
         _figure("page-dead", "page with 5 nodes x 30 programs, one dead", median(seconds) * 1000, "ms", 200, ROUNDS,
                 peer=peer, peer_value=blocked * 1000),
@@ -175,11 +181,6 @@ def _env(folder: Path) -> dict[str, str]:
 
 
 def _figure(
-    name: str, what: str, value: float, unit: str, bar: float | None, rounds: int, *, better: str = "low",
-    peer: str | None = None, peer_value: float | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        "id": f"ptolemy-web-{name}", "library": "ptolemy", "figure": what, "value": round(value, 3), "unit": unit,
-        "bar": bar, "better": better, "peer": peer, "peer_value": None if peer_value is None else round(peer_value, 2),
-        "rounds": rounds,
-    }  # fmt: skip
+    name: str, what: str, value: float, unit: str, bar: float | None, rounds: int, **more: Any
+) -> dict[str, Any]:
+    return figure("ptolemy-web", name, what, value, unit, bar, rounds=rounds, **more)

@@ -15,6 +15,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 
+from ptolemy import sample
+from ptolemy.catalogue import interfaces
 from ptolemy.errors import BackendUnavailable, BadInput, DamagedSeries, NotFound
 from ptolemy.series import Series, open_series
 from ptolemy.series.influxdb import InfluxSeries
@@ -126,6 +128,20 @@ def test_another_machine_reads_the_newest_version_without_the_log(series: Series
         assert other.verify("daily") == 3
         with pytest.raises(NotFound, match="version 2 only"):
             other.read("daily", as_of=1)
+
+
+def test_rows_of_every_interface_come_back_from_the_server_as_they_were(series: Series, url: str):
+    kept = {}
+    for known in interfaces().values():
+        if not known.computed:
+            made = sample.rows(known, codes=3, days=["20050103", "20050104"])
+            series.upsert(known.name, made, key=known.key)
+            kept[known.name] = series.read(known.name)
+    influx(series).flush()
+
+    assert len(kept) > 20
+    with open_series(url.replace("/spool", "/elsewhere")) as other:
+        assert {name: other.read(name).to_pylist() for name in kept} == {n: t.to_pylist() for n, t in kept.items()}
 
 
 def test_an_infinity_is_refused_and_nothing_is_written(series: Series):

@@ -20,6 +20,13 @@ pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 Fields = str | Sequence[str] | None
 
 
+@dataclass(frozen=True, eq=False)
+class Form:
+    """The columns of an answer: one object for all answers to a question, so that what follows is worked out once."""
+
+    schema: pa.Schema
+
+
 @dataclass(frozen=True)
 class Answer:
     """Rows of one interface, newest first.
@@ -32,11 +39,14 @@ class Answer:
         Rows that were asked for, of all pages together.
     backwards
         Whether `kept` is oldest first: who writes text turns it around at no cost.
+    form
+        The columns of `kept`, where they are the same for each answer to the question.
     """
 
     kept: pa.Table
     total: int
     backwards: bool = False
+    form: Form | None = None
 
     @cached_property
     def table(self) -> pa.Table:
@@ -77,8 +87,8 @@ def answer(series: Series, name: str, fields: Fields = None, parameters: Mapping
     stop = total if request.limit is None else min(total, request.offset + request.limit)
     if _is_one(known, request):
         begin = min(request.offset, stop)
-        return Answer(_shaped(table.slice(total - stop, stop - begin), plan.schema), total, backwards=True)
-    return Answer(_shaped(_page(table, known, request, stop), plan.schema), total)
+        return Answer(_shaped(table.slice(total - stop, stop - begin), plan.form.schema), total, True, plan.form)
+    return Answer(_shaped(_page(table, known, request, stop), plan.form.schema), total, form=plan.form)
 
 
 def _read(series: Series, known: Interface, request: Request, columns: list[str]) -> pa.Table:
@@ -128,7 +138,7 @@ def _among(column: Any, values: Sequence[str], passes: bool) -> Any:
 class _Plan:
     known: Interface
     needed: list[str]  # from the store: the key decides the order, whether it was asked for or not
-    schema: pa.Schema
+    form: Form
 
 
 _plans: dict[tuple[str, Any], _Plan] = {}  # the same few questions come again and again
@@ -138,7 +148,7 @@ def _plan(known: Interface, fields: str | tuple[str, ...] | None) -> _Plan:
     plan = _plans.get((known.name, fields))
     if plan is None or plan.known is not known:
         columns = known.select(fields)
-        plan = _Plan(known, [*dict.fromkeys([*known.key, *columns])], known.schema(columns))
+        plan = _Plan(known, [*dict.fromkeys([*known.key, *columns])], Form(known.schema(columns)))
         if len(_plans) < 1000:  # a stranger may ask for columns in any order
             _plans[known.name, fields] = plan
     return plan

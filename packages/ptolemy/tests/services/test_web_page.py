@@ -287,6 +287,53 @@ def test_a_token_closes_the_page_and_opens_it_to_who_has_it(browser: Any, centre
         assert page.url.endswith("/web/login")
 
 
+def test_whoever_signs_out_in_one_tab_is_led_to_sign_in_in_the_others(browser: Any, centre: Centre, tmp_path: Path):
+    from playwright.sync_api import expect
+
+    shutil.copy(centre.folder / "jiyuan.toml", tmp_path)
+    with own_page(centre, tmp_path) as (url, env):
+        made = subprocess.run([PTOLEMY, "token", "create", "desk"], env=env, capture_output=True, text=True).stdout
+        context = browser.new_context(locale="en-GB")
+        leaving, tiles, log = (context.new_page() for _ in range(3))
+        leaving.goto(url)
+        leaving.get_by_label("Token").fill(made.strip())
+        leaving.get_by_role("button", name="Sign in").click()
+        refused: list[str] = []
+        leaving.on("response", lambda answer: refused.append(answer.url) if answer.status == 401 else None)
+        lost = "new MutationObserver(() => alert('lost')).observe(document.getElementById('lost'), {attributes: true})"
+        alerts: list[str] = []
+        for tab, place in ((tiles, url), (log, f"{url}/component?name=idle"), (leaving, f"{url}/component?name=api")):
+            with tab.expect_response("**/web/events"):
+                tab.goto(place)
+        expect(leaving.locator("#live")).to_be_visible()
+        tiles.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+        tiles.evaluate(f"{lost}; null")
+
+        leaving.get_by_role("button", name="Sign out").click()
+
+        for tab in (leaving, tiles, log):
+            expect(tab.get_by_role("button", name="Sign in")).to_be_visible()
+            assert tab.url.endswith("/web/login")
+        assert refused == []
+        assert "lost" not in alerts
+
+
+def test_the_page_goes_on_when_its_server_is_back(centre: Centre, open_url: Callable[..., Any], tmp_path: Path):
+    from playwright.sync_api import expect
+
+    shutil.copy(centre.folder / "jiyuan.toml", tmp_path)
+    with own_page(centre, tmp_path) as (url, _):
+        page = open_url(f"{url}/component?name=idle")
+        expect(page.locator("#live")).to_be_visible()
+    expect(page.locator("#lost")).to_be_visible()
+    expect(page.locator("#live")).to_be_hidden()
+
+    port = url.removesuffix("/web").rpartition(":")[2]
+    with own_page(centre, tmp_path, "--port", port):
+        expect(page.locator("#lost")).to_be_hidden(timeout=30_000)
+        expect(page.locator("#live")).to_be_visible(timeout=30_000)
+
+
 def test_the_service_shows_the_page_to_a_token_with_its_scope(browser: Any, centre: Centre, tmp_path: Path):
     from playwright.sync_api import expect
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ptolemy.answers import Answer
+from ptolemy.answers import Answer, Form
 
 SMALL = 2000  #: rows; more of them are turned around as quickly by Arrow
 _INT, _SHORT = struct.Struct("<i"), struct.Struct("<H")
@@ -19,41 +19,42 @@ _END = b"\xff\xff\xff\xff\0\0\0\0"  # what ends a stream
 
 def arrow_stream(answer: Answer) -> bytes:
     """Return the rows of an answer, newest first."""
-    kept = answer.kept
-    if answer.backwards and 1 < kept.num_rows <= SMALL:
-        batches = kept.to_batches()
-        if len(batches) == 1 and (message := _backwards(batches[0])) is not None:
-            return b"".join((_head(kept.schema), message, _END))
-    table = answer.table
-    return b"".join((_head(table.schema), *(b.serialize() for b in table.to_batches()), _END))
+    form = answer.form or Form(answer.kept.schema)
+    if answer.backwards and 1 < answer.kept.num_rows <= SMALL:
+        batches = answer.kept.to_batches()
+        if len(batches) == 1 and (message := _backwards(batches[0], _kinds(form))) is not None:
+            return b"".join((_head(form), message, _END))
+    return b"".join((_head(form), *(b.serialize() for b in answer.table.to_batches()), _END))
 
 
 @lru_cache(1024)
-def _head(schema: pa.Schema) -> bytes:
-    return schema.serialize().to_pybytes()
+def _head(form: Form) -> bytes:
+    return form.schema.serialize().to_pybytes()
 
 
-def _backwards(batch: pa.RecordBatch) -> Any:
+def _backwards(batch: pa.RecordBatch, kinds: tuple[str, ...]) -> Any:
     """Return the message of `batch` with its rows turned around, or None if they are not simple enough.
 
     Simple are numbers of eight bytes and texts of one width a column, none of them missing. Turning
     their bytes around takes a quarter of the time that taking the rows one by one does.
     """
-    count = batch.num_rows
-    kinds = _kinds(batch.schema)
-    if "" in kinds or any(column.null_count for column in batch.columns):
+    if "" in kinds:
         return None
+    count = batch.num_rows
     message = bytearray(memoryview(batch.serialize()))
-    places = iter(_places(message))
+    missing, arrays = _places(message)
+    if missing:
+        return None
+    places = iter(arrays)
     numbers = []
     for kind in kinds:
         next(places)  # which are missing: none
         if kind == "number":
             numbers.append(next(places))
             continue
-        ends = np.frombuffer(message, np.int32, count + 1, next(places))
-        width, at = int(ends[1]), next(places)
-        if not width or ends[-1] != width * count or (np.diff(ends) != width).any():
+        ends, at = next(places), next(places)
+        width = _INT.unpack_from(message, ends + 4)[0]
+        if not width or message[ends : ends + 4 * count + 4] != _evenly(width, count):
             return None
         _turn(np.frombuffer(message, f"V{width}", count, at))
     apart = {b - a for a, b in pairwise(numbers)}
@@ -65,12 +66,18 @@ def _backwards(batch: pa.RecordBatch) -> Any:
     return message
 
 
+@lru_cache(64)
+def _evenly(width: int, count: int) -> bytes:
+    """Return where texts of one width begin, and where the last ends."""
+    return (np.arange(count + 1, dtype=np.int32) * np.int32(width)).tobytes()
+
+
 def _turn(values: Any) -> None:
     values[:] = values[..., ::-1].copy()
 
 
-def _places(message: bytearray) -> list[int]:
-    """Return where each array of a record batch begins, as the message's own head (a FlatBuffer) says."""
+def _places(message: bytearray) -> tuple[bool, list[int]]:
+    """Return whether any value is missing, and where each array begins, as the message's head (a FlatBuffer) says."""
 
     def field(table: int, number: int) -> int:
         offsets = table - _INT.unpack_from(message, table)[0]
@@ -81,16 +88,16 @@ def _places(message: bytearray) -> list[int]:
 
     begin = 8 + _INT.unpack_from(message, 4)[0]
     batch = behind(field(behind(8), 2))  # Message.header
-    arrays = behind(field(batch, 2))  # RecordBatch.buffers: (place, length) each
-    count = _INT.unpack_from(message, arrays)[0]
-    found: list[int] = (np.frombuffer(message, np.int64, 2 * count, arrays + 4)[::2] + begin).tolist()
-    return found
+    nodes, arrays = behind(field(batch, 1)), behind(field(batch, 2))  # its nodes and buffers, 16 bytes each
+    missing = np.frombuffer(message, np.int64, 2 * _INT.unpack_from(message, nodes)[0], nodes + 4)[1::2].any()
+    places = np.frombuffer(message, np.int64, 2 * _INT.unpack_from(message, arrays)[0], arrays + 4)[::2] + begin
+    return bool(missing), places.tolist()
 
 
 @lru_cache(1024)
-def _kinds(schema: pa.Schema) -> tuple[str, ...]:
+def _kinds(form: Form) -> tuple[str, ...]:
     found = []
-    for field in schema:
+    for field in form.schema:
         kind = field.type
         is_number = pa.types.is_float64(kind) or pa.types.is_int64(kind)
         found.append("number" if is_number else "text" if pa.types.is_string(kind) else "")

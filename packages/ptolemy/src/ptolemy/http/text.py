@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ptolemy.answers import Answer
 
 SMALL = 2000  #: rows; for so many the writer's start costs more than what it saves
 _FLOAT = pa.float64()
-_PIECE = 1 << 18
+_BATCH = 4096  #: rows
 _SPECIAL = re.compile(rb'["\\\x00-\x1f]')  # what JSON writes otherwise than CSV
 
 
@@ -39,31 +39,32 @@ def json_items(answer: Answer, before: bytes = b"", behind: bytes = b"") -> byte
         elif column.null_count or _has_special(column):
             return b"".join((before, _by_orjson(table), behind))
         columns.append(column)
-    missing, sink = nulls, pa.BufferOutputStream()
-    options = pyarrow.csv.WriteOptions(include_header=False, batch_size=16384)
+    sink: Any = _Lines()  # its stubs know no writer but files
+    options = pyarrow.csv.WriteOptions(include_header=False, batch_size=_BATCH)
     pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), sink, options)
-    pieces = []
-    for piece in _lines(memoryview(sink.getvalue())):
-        if nulls:
-            # Only a missing number may be written so; a text that holds it, or a row that begins with it, may not.
-            missing -= piece.count(b",nan")
-            piece = piece.replace(b",nan", b",null")
-        pieces.append(piece.replace(b"\n", b"],["))
-    if nulls and missing:
+    if sink.missing != nulls:
         return b"".join((before, _by_orjson(table), behind))
-    pieces[-1] = pieces[-1][:-3]  # the last line has an end too
-    return b"".join((before, b"[[", *pieces, b"]]", behind))
+    sink.pieces[-1] = sink.pieces[-1][:-3]  # the last line has an end too
+    return b"".join((before, b"[[", *sink.pieces, b"]]", behind))
 
 
-def _lines(text: memoryview) -> Iterator[bytes]:
-    """Give whole lines, so many at once as the processor holds in its cache."""
-    begin = 0
-    while begin < len(text):
-        piece = text[begin : begin + _PIECE].tobytes()
-        if begin + len(piece) < len(text):
-            piece = piece[: piece.rindex(b"\n") + 1]
-        begin += len(piece)
-        yield piece
+class _Lines(io.RawIOBase):
+    """Takes lines of CSV, so many at once as the processor holds in its cache, and keeps them as JSON."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.missing = 0  #: numbers, if no text holds ``,nan`` and no row begins with it
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, lines: Any) -> int:
+        piece = bytes(lines)
+        if missing := piece.count(b",nan"):
+            self.missing += missing
+            piece = piece.replace(b",nan", b",null")
+        self.pieces.append(piece.replace(b"\n", b"],["))
+        return len(lines)
 
 
 def _number(column: pa.Array[Any]) -> tuple[pa.Array[Any], int]:

@@ -148,29 +148,31 @@ def stacked(parts: Sequence[pa.Table]) -> pa.Table:
 def rows_of(table: pa.Table, key: Sequence[str], code: str) -> tuple[int, int]:
     """Return the first row of a security in a sorted table of one chunk, and the one behind its last."""
     values = table[key[0]].chunk(0)
-    return _bisect(values, code, after=False), _bisect(values, code, after=True)
+    first = _bisect(values, code, 0, len(values), after=False)
+    return first, _bisect(values, code, first, len(values), after=True)
+
+
+def span(table: pa.Table, key: Sequence[str], rows: tuple[int, int], start: str | None, end: str | None) -> pa.Table:
+    """Return the rows in a range of times of one security, which has all of `rows` of a sorted table."""
+    first, stop = rows
+    times = table[key[-1]]
+    if len(key) != 2 or times.num_chunks != 1:
+        return within(table.slice(first, stop - first), key, None, start, end)
+    # Without a column between them the times ascend.
+    begin = first if start is None else _bisect(times.chunk(0), start, first, stop, after=False)
+    behind = stop if end is None else _bisect(times.chunk(0), end, first, stop, after=True)
+    return table.slice(begin, max(behind - begin, 0))
 
 
 def within(
-    table: pa.Table, key: Sequence[str], codes: Sequence[str] | None, start: str | None, end: str | None,
-    *, single: bool = False,
-) -> pa.Table:  # fmt: skip
-    """Return the rows of a sorted table by values of the key's first column and a range of its last.
-
-    With `single` all of them are known to be one security's.
-    """
+    table: pa.Table, key: Sequence[str], codes: Sequence[str] | None, start: str | None, end: str | None
+) -> pa.Table:
+    """Return the rows of a sorted table by values of the key's first column and a range of its last."""
     if codes is not None:
         values = table[key[0]]
         if len(codes) == 1 and values.num_chunks == 1:
-            first, stop = rows_of(table, key, codes[0])
-            return within(table.slice(first, stop - first), key, None, start, end, single=True)
+            return span(table, key, rows_of(table, key, codes[0]), start, end)
         table = table.filter(pc.is_in(values, pa.array(codes, values.type)))
-    if single and len(key) == 2:  # then the times ascend
-        times = table[key[1]]
-        if times.num_chunks == 1:
-            begin = 0 if start is None else _bisect(times.chunk(0), start, after=False)
-            stop = len(times) if end is None else _bisect(times.chunk(0), end, after=True)
-            return table.slice(begin, max(stop - begin, 0))
     if (start is None and end is None) or not table.num_rows:
         return table
     times = table[key[-1]]
@@ -183,15 +185,15 @@ def within(
     return table.filter(keep)
 
 
-def _bisect(values: Any, text: str, *, after: bool) -> int:
-    """Return the first place in sorted texts that is not before `text`, or with `after` the first behind it."""
+def _bisect(values: Any, text: str, low: int, high: int, *, after: bool) -> int:
+    """Return the first place from `low` to `high`, sorted texts, not before `text`, or with `after` behind it."""
     _, ends, data = values.buffers()
     if ends is None or data is None or values.type != pa.string():
-        return int(pc.sum(pc.less_equal(values, text) if after else pc.less(values, text)).as_py() or 0)
+        part = values.slice(low, high - low)
+        return low + int(pc.sum(pc.less_equal(part, text) if after else pc.less(part, text)).as_py() or 0)
     # A scalar of Arrow takes ten times as long to make as a slice of its bytes; their order is that of the texts.
     bounds = memoryview(ends).cast("i")
     whole, wanted, first = memoryview(data), text.encode(), values.offset
-    low, high = 0, len(values)
     while low < high:
         middle = (low + high) // 2
         found = whole[bounds[first + middle] : bounds[first + middle + 1]].tobytes()

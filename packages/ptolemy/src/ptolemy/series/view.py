@@ -18,7 +18,7 @@ from ptolemy.series.cube import Cube, read_cubes
 from ptolemy.series.history import before
 from ptolemy.series.log import Range, Record
 from ptolemy.series.manifest import Manifest, grown, schema_of
-from ptolemy.series.merge import merged, rows_of, within
+from ptolemy.series.merge import merged, rows_of, span, within
 from ptolemy.series.port import Version
 from ptolemy.series.segment import Segment
 
@@ -139,7 +139,7 @@ class View:
         """Return rows in the order of the key, with `columns` in their order, those never had left out."""
         wanted, needed = self._selection(columns)
         table = self._rows(codes, start, end, needed)
-        return table if table.column_names == wanted else _with(table, self.columns, wanted)
+        return table if table.schema.names == wanted else _with(table, self.columns, wanted)
 
     def _rows(
         self, codes: Sequence[str] | None, start: str | None, end: str | None, needed: Sequence[str] | None
@@ -166,8 +166,7 @@ class View:
             bounds = rows_of(kept, self.key, codes[0])
             if bounds[1] > bounds[0]:  # a stranger may ask for any number of codes that there are not
                 self._names[known] = bounds
-        first, stop = bounds
-        return within(kept.slice(first, stop - first), self.key, None, start, end, single=True)
+        return span(kept, self.key, bounds, start, end)
 
     def _kept(self, needed: Sequence[str] | None) -> list[pa.Table]:
         """Return what the log wrote, in the columns that are needed."""

@@ -7,11 +7,38 @@ function say(isLost) {
   lost.hidden = !isLost;
 }
 
+const session = new AbortController(); // what is asked in one session is not waited for after it
+
+function signedOut() {
+  session.abort();
+  location.reload(); // the server leads whoever has no session to the page where he signs in
+}
+
+async function ask(path) {
+  const answer = await fetch(path, { signal: session.signal, redirect: "error" });
+  if (answer.status === 401) signedOut();
+  if (!answer.ok) throw new Error(answer.statusText);
+  return answer.json();
+}
+
+addEventListener("pagehide", () => session.abort());
+document.querySelector("form[action='/web/logout']")?.addEventListener("submit", () => session.abort());
+
 const live = document.querySelector("[data-live]");
-if (live) {
+
+function follow() {
   const source = new EventSource(live.dataset.live);
+  session.signal.addEventListener("abort", () => source.close());
   source.onopen = () => say(false);
-  source.onerror = () => say(true);
+  source.onerror = async () => {
+    try {
+      await ask("/web/state.json"); // a stream does not tell a session that has ended from a server that has
+    } catch {
+      if (!session.signal.aborted) say(true);
+    }
+    // Where the answer was no stream the browser gives up.
+    if (source.readyState === EventSource.CLOSED && !session.signal.aborted) setTimeout(follow, 2000);
+  };
   source.addEventListener("tiles", (event) => {
     const { tiles, alerts } = JSON.parse(event.data);
     const count = document.getElementById("alerts");
@@ -29,8 +56,9 @@ if (live) {
       if (focused) fresh.querySelector("a").focus();
     }
   });
-  addEventListener("pagehide", () => source.close());
 }
+
+if (live) follow();
 
 const log = document.getElementById("log");
 if (log) {
@@ -43,28 +71,28 @@ if (log) {
     log.textContent = word ? text.split("\n").filter((line) => line.toLowerCase().includes(word)).join("\n") : text;
     if (atEnd) log.scrollTop = log.scrollHeight;
   };
-  const ask = async () => {
+  let wait = 500;
+  const read = async () => {
     try {
       if (!document.hidden) {
-        const answer = await fetch(log.dataset.log + "&offset=" + offset, { redirect: "error" });
-        if (answer.ok) {
-          const part = await answer.json();
-          document.getElementById("live").hidden = false;
-          if (part.text) {
-            text = (text + part.text).slice(-500000);
-            show();
-          }
-          offset = part.offset;
+        const part = await ask(log.dataset.log + "&offset=" + offset);
+        document.getElementById("live").hidden = false;
+        if (part.text) {
+          text = (text + part.text).slice(-500000);
+          show();
         }
+        offset = part.offset;
+        wait = 500;
       }
     } catch {
       document.getElementById("live").hidden = true;
+      wait = Math.min(2 * wait, 8000);
     }
-    setTimeout(ask, 500);
+    if (!session.signal.aborted) setTimeout(read, wait);
   };
   search.addEventListener("input", show);
   log.scrollTop = log.scrollHeight;
-  ask();
+  read();
 }
 
 const candles = document.getElementById("candles");
