@@ -126,6 +126,15 @@ def test_a_dead_server_is_unavailable_and_the_secret_stays_secret(listens):
 
 
 @pytest.mark.minio
+def test_blobs_of_a_store_that_is_larger_than_a_page_are_asked_for_one_by_one(minio_url, monkeypatch):
+    monkeypatch.setattr("veda.store.minio._PAGE", 3)
+    with open_store(minio_url) as store:
+        there = [store.put_blob(b"%d" % n) for n in range(8)]
+
+        assert store.missing([*there, "0" * 64]) == {"0" * 64}
+
+
+@pytest.mark.minio
 def test_a_wrong_secret_and_a_missing_bucket_are_told_apart(minio_url):
     from veda import NotAllowed, NotFound
 

@@ -90,6 +90,35 @@ def test_an_index_that_is_cut_registers_each_release_once(
     assert figure.lost == 0, figure.harms
 
 
+@pytest.mark.clickhouse
+def test_an_index_that_is_silent_once_all_is_in_its_place_is_rebuilt(
+    through: tuple[FaultProxy, str], monkeypatch: pytest.MonkeyPatch
+):
+    import veda
+
+    proxy, url = through
+    release = veda.Release("momo", "1.0", "sha256:" + "a" * 64, {"summary": "x"})
+    with veda.open_registry(url) as index:
+        ask = index._ask
+
+        def gone_after_the_renaming(statement: str, **values: object) -> list[tuple[object, ...]]:
+            rows = ask(statement, **values)
+            if statement.startswith("RENAME"):
+                proxy.refuse()
+                proxy.sever()
+            return rows
+
+        monkeypatch.setattr(index, "_ask", gone_after_the_renaming)
+        index.replace([release], [])
+        proxy.heal()
+        monkeypatch.undo()
+        assert index.releases() == [release]
+        index.replace([], [])
+
+    with veda.open_registry(url) as index:
+        assert index.releases() == []
+
+
 @pytest.mark.minio
 def test_an_answer_that_is_cut_at_any_byte_is_no_damaged_entry(bucket: tuple[FaultProxy, str], faults: Faults):
     import veda

@@ -174,7 +174,7 @@ def _fetch(store: Store, cache: Store | None, fetched: list[Chunk]) -> Callable[
                 return cache.get_blob(chunk.sha256)
         data = store.get_blob(chunk.sha256, chunk.size)
         if cache is not None:
-            cache.put_blob(data)
+            cache.put_blob(data, chunk.sha256)
         fetched.append(chunk)
         return data
 

@@ -173,17 +173,17 @@ def _refuse_taken(store: Store, manifest: Manifest) -> None:
 
 
 def _send(store: Store, package: Package, progress: Progress, home: Path | str | None) -> list[Chunk]:
-    def send(chunk: Chunk) -> bool:
-        if store.has_blob(chunk.sha256):
-            return False
-        store.put_blob(package.stored(chunk, home))  # compared with its name: a damaged file must not reach others
-        return True
+    def send(chunk: Chunk) -> None:
+        # Compared with its name when it is read: a damaged file must not reach others.
+        store.put_blob(package.stored(chunk, home), chunk.sha256)
 
     chunks = package.manifest.chunks
-    sent: list[Chunk] = []
-    done, total = 0, sum(c.size for c in chunks)
-    for chunk, travelled in zip(chunks, in_order(send, chunks, lambda c: c.size), strict=True):
-        sent += [chunk] if travelled else []
+    missing = store.missing([c.sha256 for c in chunks])
+    lacking = [c for c in chunks if c.sha256 in missing]
+    total = sum(c.size for c in chunks)
+    done = total - sum(c.size for c in lacking)
+    progress(done, total)
+    for chunk, _ in zip(lacking, in_order(send, lacking, lambda c: c.size), strict=True):
         done += chunk.size
         progress(done, total)
-    return sent
+    return lacking

@@ -101,9 +101,8 @@ def register_remote(
             claim = Claim.parse(opened.get_claim(manifest.name, manifest.version))
         except NotFound:
             claim = None
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            there = all(pool.map(opened.has_blob, [c.sha256 for c in manifest.chunks]))
-    if claim is None or claim.digest != manifest.digest or not there:
+        missing = opened.missing([c.sha256 for c in manifest.chunks])
+    if claim is None or claim.digest != manifest.digest or missing:
         raise NotFound(f"{what} is not in the store yet, so nobody could fetch it", hint=f"veda push {package.path}")
     release = release_of(manifest, claim.published_at)
     _need_index()

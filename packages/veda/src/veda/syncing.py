@@ -138,16 +138,16 @@ def _copy(
 
 def _chunks(store: Store, target: Store, chunks: Sequence[Chunk], progress: Progress) -> int:
     def send(chunk: Chunk) -> int:
-        if target.has_blob(chunk.sha256):
-            return 0
         data = store.get_blob(chunk.sha256, chunk.size)
         unpack_chunk(chunk, data)
-        target.put_blob(data)
+        target.put_blob(data, chunk.sha256)
         return chunk.size
 
-    sent = 0
+    missing = target.missing([c.sha256 for c in chunks])
+    lacking = [c for c in chunks if c.sha256 in missing]
+    there, sent = len(chunks) - len(lacking), 0
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for done, size in enumerate(pool.map(send, chunks), 1):
+        for done, size in enumerate(pool.map(send, lacking), there + 1):
             sent += size
             progress(done, len(chunks))
     return sent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -37,9 +37,13 @@ class FileStore:
         with self._translated():
             return self._blob(digest).is_file()
 
-    def put_blob(self, data: bytes) -> str:
+    def missing(self, digests: Collection[str]) -> set[str]:
+        """Look for each file."""
+        return {digest for digest in digests if not self.has_blob(digest)}
+
+    def put_blob(self, data: bytes, digest: str = "") -> str:
         """Write, fsync, rename, fsync the folder."""
-        digest = hashlib.sha256(data).hexdigest()
+        digest = digest or hashlib.sha256(data).hexdigest()
         path = self._blob(digest)
         with self._translated():
             # A file of another size is what a dying disk left; it is written anew.

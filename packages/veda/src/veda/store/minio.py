@@ -6,15 +6,20 @@ import builtins
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import urllib3  # type: ignore[import-not-found, unused-ignore]
 from minio import Minio  # type: ignore[import-not-found, unused-ignore]
+from minio.credentials.credentials import Credentials  # type: ignore[import-not-found, unused-ignore]
 from minio.error import MinioException, S3Error  # type: ignore[import-not-found, unused-ignore]
+from minio.signer import sign_v4_s3  # type: ignore[import-not-found, unused-ignore]
 
 from veda._house.backends import BackendURL
 from veda._house.ids import uuid7
@@ -22,6 +27,8 @@ from veda.errors import BackendUnavailable, BadInput, Damaged, NotAllowed, NotFo
 from veda.store.port import MAX_OBJECT, Entry, Store
 
 _MISSING = ("NoSuchKey", "NoSuchObject")
+_PAGE = 1000  # keys of one page of a listing
+_WORKERS = 8
 _FORBIDDEN = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidAccessKey")
 
 
@@ -48,13 +55,17 @@ class MinioStore:
         self._http = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=1.0, read=1.0), retries=False, maxsize=8, cert_reqs="CERT_REQUIRED"
         )
+        key = url.user or os.environ.get("AWS_ACCESS_KEY_ID")
+        secret = url.password or os.environ.get("AWS_SECRET_ACCESS_KEY")
+        self._credentials = Credentials(key, secret) if key and secret else None
+        self._region = url.query.get("region", "us-east-1")  # without it the client asks the server first
         try:
             self._s3 = Minio(
                 f"{url.host}:{url.port}" if url.port else url.host,
-                access_key=url.user or os.environ.get("AWS_ACCESS_KEY_ID"),
-                secret_key=url.password or os.environ.get("AWS_SECRET_ACCESS_KEY"),
+                access_key=key,
+                secret_key=secret,
                 secure=url.query.get("secure", "true").lower() not in ("false", "0"),
-                region=url.query.get("region", "us-east-1"),  # without it the client asks the server first
+                region=self._region,
                 http_client=self._http,
             )
         except ValueError as exc:
@@ -82,13 +93,26 @@ class MinioStore:
                 raise
         return True
 
-    def put_blob(self, data: bytes) -> str:
-        """Send an object."""
-        from io import BytesIO
-
-        digest = hashlib.sha256(data).hexdigest()
+    def missing(self, digests: Collection[str]) -> set[str]:
+        """Ask for one page of the listing, and for the head of each blob where one page is not all."""
         with self._translated():
-            self._s3.put_object(self._bucket, self._blob(digest), BytesIO(data), len(data))
+            start = f"{self._prefix}blobs/sha256/"
+            listing = self._s3.list_objects(self._bucket, prefix=start, recursive=True)
+            there = {str(o.object_name).rpartition("/")[2] for o in islice(listing, _PAGE + 1)}
+        if len(there) <= _PAGE:
+            return set(digests) - there
+        asked = set(digests) - there
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            return {
+                digest for digest, is_there in zip(asked, pool.map(self.has_blob, asked), strict=True) if not is_there
+            }
+
+    def put_blob(self, data: bytes, digest: str = "") -> str:
+        """Send an object; its signature says the digest, which a server may compare."""
+        digest = digest or hashlib.sha256(data).hexdigest()
+        status = self._put(self._blob(digest), data, digest, {})
+        if status != 200:
+            raise BackendUnavailable(f"{self._shown} answered {status} to a blob", hint="veda doctor")
         return digest
 
     def get_blob(self, digest: str, limit: int | None = None) -> bytes:
@@ -180,17 +204,37 @@ class MinioStore:
 
     def _write(self, key: str, data: bytes, condition: dict[str, str]) -> bool:
         """Write an object on a condition; tell whether it held."""
-        with self._translated():
-            # The client's put_object takes no headers; a signed URL does.
-            address = self._s3.presigned_put_object(self._bucket, key, expires=timedelta(minutes=5))
-            answer = self._http.request("PUT", address, body=data, headers=condition)
-        if answer.status in (404, 409, 412):  # 404: If-Match where there is nothing
+        status = self._put(key, data, hashlib.sha256(data).hexdigest(), condition)
+        if status in (404, 409, 412):  # 404: If-Match where there is nothing
             return False
-        if answer.status == 403:
-            raise NotAllowed(f"{self._shown} does not let this key write", hint="check the key and its policy")
-        if answer.status != 200:
-            raise BackendUnavailable(f"{self._shown} answered {answer.status} to a claim", hint="veda doctor")
+        if status != 200:
+            raise BackendUnavailable(f"{self._shown} answered {status} to a claim", hint="veda doctor")
         return True
+
+    def _put(self, key: str, data: bytes, digest: str, headers: Mapping[str, str]) -> int:
+        """Send an object and return the status of the answer.
+
+        The client's own ``put_object`` takes no conditions, and hashes again what has its digest for a name.
+        """
+        with self._translated():
+            # The address without its signature, which says nothing about the body: the client knows those of every S3.
+            address = urlsplit(self._s3.presigned_put_object(self._bucket, key))._replace(query="")
+            date = datetime.now(UTC)
+            told: dict[str, Any] = {"x-amz-content-sha256": digest, "x-amz-date": f"{date:%Y%m%dT%H%M%SZ}", **headers}
+            if self._credentials:
+                told = sign_v4_s3(
+                    method="PUT",
+                    url=address,
+                    region=self._region,
+                    headers={**told, "Host": address.netloc},
+                    credentials=self._credentials,
+                    content_sha256=digest,
+                    date=date,
+                )
+            status = self._http.request("PUT", address.geturl(), body=data, headers=told).status
+        if status == 403:
+            raise NotAllowed(f"{self._shown} does not let this key write", hint="check the key and its policy")
+        return int(status)
 
     def _get(self, key: str, what: str, limit: int | None) -> tuple[bytes, str]:
         with self._translated():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Collection
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -33,10 +34,18 @@ class Store(Protocol):
     def has_blob(self, digest: str) -> bool:
         """Tell whether a blob is there."""
 
-    def put_blob(self, data: bytes) -> str:
+    def missing(self, digests: Collection[str]) -> set[str]:
+        """Return those of `digests` of which no blob is there, in as few questions as the backend allows."""
+
+    def put_blob(self, data: bytes, digest: str = "") -> str:
         """Keep `data` durably and return its digest; again changes nothing.
 
-        Over a network it is sent even if it is there: who may have much of it there asks `has_blob` first.
+        Over a network it is sent even if it is there: who may have much of it there asks `missing` first.
+
+        Parameters
+        ----------
+        digest
+            That of `data`, from a caller who has just compared the two: they are not hashed again.
         """
 
     def get_blob(self, digest: str, limit: int | None = None) -> bytes:

@@ -32,6 +32,19 @@ class StoreContract:
         with pytest.raises(NotFound):
             store.get_blob(_NONE)
 
+    def test_those_that_are_missing_are_told_apart(self, store: Store) -> None:
+        there = [store.put_blob(b"%d" % n) for n in range(3)]
+
+        assert store.missing([*there, _NONE]) == {_NONE}
+        assert store.missing(there) == set()
+        assert store.missing([]) == set()
+
+    def test_a_blob_whose_digest_is_known_is_kept_under_it(self, store: Store) -> None:
+        digest = hashlib.sha256(b"known").hexdigest()
+
+        assert store.put_blob(b"known", digest) == digest
+        assert store.get_blob(digest) == b"known"
+
     def test_the_first_claim_of_a_version_stands(self, store: Store) -> None:
         first = store.claim("momentum", "1.2.0", b"first")
         second = store.claim("momentum", "1.2.0", b"second")
