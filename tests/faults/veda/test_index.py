@@ -95,10 +95,12 @@ def test_an_index_that_is_silent_once_all_is_in_its_place_is_rebuilt(
     through: tuple[FaultProxy, str], monkeypatch: pytest.MonkeyPatch
 ):
     import veda
+    from veda.registry.clickhouse import ClickhouseRegistry
 
     proxy, url = through
     release = veda.Release("momo", "1.0", "sha256:" + "a" * 64, {"summary": "x"})
     with veda.open_registry(url) as index:
+        assert isinstance(index, ClickhouseRegistry)
         ask = index._ask
 
         def gone_after_the_renaming(statement: str, **values: object) -> list[tuple[object, ...]]:
