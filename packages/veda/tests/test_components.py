@@ -364,7 +364,7 @@ def test_a_manifest_that_refers_to_other_bytes_than_veda_toml_is_refused(workspa
     facts["chunks"][-1]["external"] = True
     facts["components"][-1]["sha256"] = "0" * 64
     with pytest.raises(veda.ArchiveRefused, match=r"is not what the package's veda\.toml refers to"):
-        check_project(veda.Manifest(facts), {"veda.toml": toml})
+        check_project(veda.Manifest(facts), toml)
 
 
 def test_the_command_prints_what_was_added_and_how_to_declare_a_class(workspace, capsys, monkeypatch):

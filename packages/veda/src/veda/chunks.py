@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import zstandard
 
+from veda._house.progress import Progress, no_progress
 from veda.errors import ArchiveRefused, BadInput
-from veda.manifest import MAX_FILE, MAX_RATIO, Chunk, FileEntry
+from veda.manifest import MAX_FILE, MAX_RATIO, Chunk, FileEntry, Manifest
+from veda.parallel import in_order
 from veda.workspace import FILE, SourceFile
+
+_R = TypeVar("_R")
 
 TARGET = 2 << 20  #: Bytes of a chunk, on average, before compression: an edit of one file sends one chunk.
 _LEAST, _MOST = TARGET // 8, 2 * TARGET
@@ -128,6 +133,31 @@ def split(raw: bytes, files: Sequence[FileEntry]) -> Iterator[tuple[FileEntry, m
         if hashlib.sha256(data).hexdigest() != file.sha256:
             raise ArchiveRefused("file-damaged", f"the bytes of {file.path!r} are not those that the manifest names")
         yield file, data
+
+
+def each_chunk(
+    manifest: Manifest,
+    stored: Callable[[Chunk], bytes],
+    work: Callable[[list[tuple[FileEntry, memoryview]]], _R],
+    progress: Progress = no_progress,
+) -> Iterator[_R]:
+    """Give ``work(files)`` for the files of each chunk, in order, their bytes beside them and every digest checked.
+
+    `stored` gives the bytes of a chunk as they are stored. One thread does all of a chunk, of which
+    several are under way: threads that hand files on wait for one another most of the time.
+    """
+    groups: dict[str, list[FileEntry]] = {c.sha256: [] for c in manifest.chunks}
+    for file in manifest.files:
+        groups[manifest.chunks[file.chunk].sha256].append(file)
+
+    def worked(chunk: Chunk) -> _R:
+        return work(list(split(unpack_chunk(chunk, stored(chunk)), groups[chunk.sha256])))
+
+    done, total = 0, manifest.size
+    for chunk, result in zip(manifest.chunks, in_order(worked, manifest.chunks, lambda c: c.raw_size), strict=True):
+        yield result
+        done += chunk.raw_size
+        progress(done, total)
 
 
 def read_source(file: SourceFile) -> bytes:

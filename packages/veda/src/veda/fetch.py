@@ -17,7 +17,6 @@ from veda.installed import find_archive, install, install_archive, installed_man
 from veda.keys import check_release, must_be_signed
 from veda.manifest import Chunk
 from veda.names import Ref
-from veda.package import contents
 from veda.registry import Registry, Release, open_registry
 from veda.resolve import choose, tagged_version
 from veda.settings import home as home_folder
@@ -110,7 +109,7 @@ def pull(
             if not (pinned and wanted.digest) and must_be_signed(store, home):
                 signed_by = check_release(store, claim.manifest, f"{wanted.name}@{version}", home=home).name
             manifest = read_manifest(store, wanted.name, version, claim)
-            install(manifest, contents(manifest, _fetch(store, _cache(store, home), fetched), progress), home)
+            install(manifest, _fetch(store, _cache(store, home), fetched), home, progress)
         elif (manifest.name, manifest.version) != (wanted.name, version):
             raise ArchiveRefused("manifest-disagrees", f"the store gave {manifest.stem} for {wanted.name}@{version}")
         catalogue.publish(release_of(manifest, claim.published_at))

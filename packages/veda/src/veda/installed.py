@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from veda._house.files import write_durably
+from veda._house.progress import Progress, no_progress
 from veda.errors import ArchiveRefused, Conflict, Damaged, NotFound, VedaError
-from veda.manifest import FileEntry, Manifest
-from veda.package import Package, check_project, contents, open_package
+from veda.manifest import Chunk, Manifest
+from veda.package import Package, check_project, open_package
 from veda.settings import home as home_folder
 from veda.tree import check_tree, clear_unfinished, locked, write_tree, writing
 from veda.workspace import FILE
@@ -32,8 +33,21 @@ def installed_manifest(digest: str, home: Path | str | None = None) -> Manifest 
     return manifest
 
 
-def install(manifest: Manifest, files: Iterator[tuple[FileEntry, memoryview]], home: Path | str | None = None) -> Path:
-    """Write a tree into its place, all or nothing, and return it; one that is there is left alone."""
+def install(
+    manifest: Manifest,
+    stored: Callable[[Chunk], bytes],
+    home: Path | str | None = None,
+    progress: Progress = no_progress,
+) -> Path:
+    """Write a tree into its place, all or nothing, and return it; one that is there is left alone.
+
+    `stored` gives the bytes of a chunk as they are stored; it is called by several threads.
+    """
+
+    def check(folder: Path) -> None:
+        project = folder / FILE
+        check_project(manifest, project.read_bytes() if project.is_file() else None)
+
     tree = tree_path(manifest.digest, home)
     if tree.is_dir():
         return tree
@@ -44,7 +58,7 @@ def install(manifest: Manifest, files: Iterator[tuple[FileEntry, memoryview]], h
         # The manifest first: a tree that exists is complete, and says what it is.
         write_durably(_manifest_path(tree), manifest.to_bytes())
         with suppress(Conflict):  # another machine on a shared disk was faster, with the same content
-            write_tree(manifest, _checked(manifest, files), tree, read_only=True)
+            write_tree(manifest, stored, tree, read_only=True, check=check, progress=progress)
     return tree
 
 
@@ -56,8 +70,7 @@ def install_archive(package: Package, home: Path | str | None = None) -> Path:
     NotFound
         If the package keeps a file by reference, and the cache here does not have it.
     """
-    files = contents(package.manifest, lambda chunk: package.stored(chunk, home))
-    return install(package.manifest, files, home)
+    return install(package.manifest, lambda chunk: package.stored(chunk, home), home)
 
 
 def verify_tree(digest: str, home: Path | str | None = None) -> Manifest:
@@ -88,17 +101,6 @@ def find_archive(digest: str, home: Path | str | None = None) -> Package | None:
     except (OSError, VedaError):
         return None
     return package if package.digest == digest else None
-
-
-def _checked(
-    manifest: Manifest, files: Iterator[tuple[FileEntry, memoryview]]
-) -> Iterator[tuple[FileEntry, memoryview]]:
-    seen: dict[str, bytes] = {}
-    for file, data in files:
-        if file.path == FILE:
-            seen[FILE] = bytes(data)
-        yield file, data
-    check_project(manifest, seen)
 
 
 def _manifest_path(tree: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -15,7 +14,7 @@ from veda._house.files import replacing
 from veda._house.progress import Progress, no_progress
 from veda._house.version import installed_version
 from veda.archive import ArchiveWriter, Member, read_directory, read_member
-from veda.chunks import check_stored, pack_chunk, plan, read_source, split, unpack_chunk
+from veda.chunks import check_stored, each_chunk, pack_chunk, plan, read_source, split, unpack_chunk
 from veda.components import Component, keep, kept
 from veda.errors import ArchiveRefused, BadInput, Conflict
 from veda.interface import describe
@@ -183,8 +182,10 @@ def verify(path: str | os.PathLike[str], *, progress: Progress = no_progress) ->
         If anything in it differs from what its manifest says.
     """
     package = open_package(path)
-    found = contents(package.manifest, package.stored, progress)
-    check_project(package.manifest, {f.path: bytes(data) for f, data in found if f.path == FILE})
+    found: dict[str, bytes] = {}
+    for files in each_chunk(package.manifest, package.stored, list, progress):
+        found |= {f.path: bytes(data) for f, data in files if f.path == FILE}
+    check_project(package.manifest, found.get(FILE))
     return package
 
 
@@ -202,16 +203,16 @@ def unpack(path: str | os.PathLike[str], target: str | os.PathLike[str], *, prog
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
         raise Conflict(f"{target} exists already", hint="name a folder that does not exist")
     package = verify(path)
-    write_tree(package.manifest, contents(package.manifest, package.stored, progress), target, read_only=False)
+    write_tree(package.manifest, package.stored, target, progress=progress)
     return target
 
 
-def check_project(manifest: Manifest, contents: dict[str, bytes]) -> None:
-    """Refuse a manifest that says something else than the ``veda.toml`` in its own tree."""
-    if FILE not in contents:
+def check_project(manifest: Manifest, written: bytes | None) -> None:
+    """Refuse a manifest that says something else than the ``veda.toml`` in its own tree, given as `written`."""
+    if written is None:
         raise ArchiveRefused("no-project-file", f"the package holds no {FILE}")
     try:
-        project = parse_project(contents[FILE])
+        project = parse_project(written)
     except BadInput as exc:
         raise ArchiveRefused("manifest-disagrees", str(exc)) from None
     facts = manifest.facts
@@ -230,27 +231,6 @@ def check_project(manifest: Manifest, contents: dict[str, bytes]) -> None:
     for component in project.references:
         if files.get(component.path) != (component.size, component.sha256):
             raise ArchiveRefused("manifest-disagrees", f"{component.path!r} is not what the package's {FILE} refers to")
-
-
-def contents(
-    manifest: Manifest, stored: Callable[[Chunk], bytes], progress: Progress = no_progress
-) -> Iterator[tuple[FileEntry, memoryview]]:
-    """Give each file with its bytes, from its chunks in their order, every digest checked.
-
-    `stored` gives the bytes of a chunk as they are stored; it is called by several threads.
-    """
-    groups: dict[str, list[FileEntry]] = {c.sha256: [] for c in manifest.chunks}
-    for file in manifest.files:
-        groups[manifest.chunks[file.chunk].sha256].append(file)
-
-    def read(chunk: Chunk) -> list[tuple[FileEntry, memoryview]]:
-        return list(split(unpack_chunk(chunk, stored(chunk)), groups[chunk.sha256]))
-
-    done, total = 0, manifest.size
-    for chunk, files in zip(manifest.chunks, in_order(read, manifest.chunks, lambda c: c.raw_size), strict=True):
-        yield from files
-        done += chunk.raw_size
-        progress(done, total)
 
 
 def _pack_chunks(files: list[SourceFile], spool: Spool, progress: Progress) -> tuple[list[FileEntry], list[Chunk]]:

@@ -6,23 +6,36 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from veda._house.files import make_folder, sync_folder
+from veda._house.progress import Progress, no_progress
+from veda.chunks import each_chunk
 from veda.errors import BackendUnavailable, BadInput, Conflict, Damaged, VedaError
-from veda.manifest import FileEntry, Manifest
-from veda.parallel import in_order
+from veda.manifest import Chunk, FileEntry, Manifest
 
-_BATCH = 1 << 20  # bytes that one thread writes before the next gets something
 _EACH = 64  # files up to which each is fsynced; beyond it one sync of the disk is faster
 
 
 def write_tree(
-    manifest: Manifest, contents: Iterable[tuple[FileEntry, memoryview]], target: Path, *, read_only: bool
+    manifest: Manifest,
+    stored: Callable[[Chunk], bytes],
+    target: Path,
+    *,
+    read_only: bool = False,
+    check: Callable[[Path], None] = lambda folder: None,
+    progress: Progress = no_progress,
 ) -> None:
-    """Write `contents` into a folder beside `target`, make it durable, and rename it to `target`.
+    """Write the files of `manifest` into a folder beside `target`, make it durable, and rename it to `target`.
+
+    Parameters
+    ----------
+    stored
+        Gives the bytes of a chunk as they are stored; called by several threads.
+    check
+        Called with the folder before it gets its name; what it raises leaves nothing behind.
 
     Raises
     ------
@@ -43,15 +56,16 @@ def write_tree(
             for file, data in files:
                 _write(f"{building}/{file.path}", file, data, read_only, sync=each)
 
-        for _ in in_order(write, _batches(contents), lambda files: sum(f.size for f, _ in files), workers=2):
+        for _ in each_chunk(manifest, stored, write, progress):
             pass
+        check(building)
         if not each:
             os.sync()
         for folder in reversed(folders):
             sync_folder(folder)
         _move(building, target)
         sync_folder(parent)
-    except VedaError:  # some of ours are OSErrors too: what `contents` met, not what the disk did
+    except VedaError:  # some of ours are OSErrors too: what `stored` met, not what the disk did
         raise
     except OSError as exc:
         raise BadInput(f"{target} cannot be written: {exc.strerror}") from None
@@ -123,20 +137,6 @@ def _folders(manifest: Manifest, root: Path) -> list[Path]:
     for folder in folders:
         folder.mkdir(mode=0o755)
     return [root, *folders]
-
-
-def _batches(contents: Iterable[tuple[FileEntry, memoryview]]) -> Iterator[list[tuple[FileEntry, memoryview]]]:
-    """Group files so that a thread has something to do: the kernel takes as long as zstd does."""
-    batch: list[tuple[FileEntry, memoryview]] = []
-    held = 0
-    for file, data in contents:
-        batch.append((file, data))
-        held += file.size
-        if held >= _BATCH:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
 
 
 def _write(path: str, file: FileEntry, data: memoryview, read_only: bool, sync: bool) -> None:
