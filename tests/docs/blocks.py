@@ -11,10 +11,14 @@ line above it says ``<!-- not run: the reason -->``. Other languages are never r
 from __future__ import annotations
 
 import doctest
+import os
 import re
+import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 RUN = ("console", "bash", "python")
@@ -72,6 +76,7 @@ class Runner:
     folder: Path
     state: Path
     env: Mapping[str, str]
+    begun: list[int] = field(default_factory=list)  # process groups of the blocks that ran
 
     def run(self, block: Block) -> None:
         """Run one block; raise `AssertionError` with what it printed if it is not as shown."""
@@ -100,18 +105,31 @@ class Runner:
 
     def _bash(self, script: str, *words: str) -> str:
         begin = f'if [ -f "{self.state}" ]; then . "{self.state}"; fi\n'
-        done = subprocess.run(
-            ["bash", "-c", begin + script, "bash", *words],
-            cwd=self.folder,
-            env=dict(self.env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            # a slow machine's progress is no part of what is shown
-            text=True,
-            timeout=240,
-        )
-        assert done.returncode == 0, f"exit code {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        # Files, not pipes: a server that a block leaves behind would hold a pipe open.
+        with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complained:
+            running = subprocess.Popen(
+                ["bash", "-c", begin + script, "bash", *words],
+                cwd=self.folder,
+                env=dict(self.env),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=complained,
+                start_new_session=True,
+            )
+            self.begun.append(running.pid)
+            try:
+                code = running.wait(timeout=240)
+            except subprocess.TimeoutExpired:
+                code = None
+            if code != 0:  # no block comes that stops what the page has begun
+                for group in self.begun:
+                    with suppress(ProcessLookupError):
+                        os.killpg(group, signal.SIGKILL)
+            said.seek(0)
+            complained.seek(0)
+            printed = said.read()
+            assert code == 0, f"exit code {code}:\n{printed}\n{complained.read()}"
+        return printed
 
 
 _SESSION = """
