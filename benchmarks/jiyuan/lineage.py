@@ -17,12 +17,12 @@ from typing import Any
 
 RUNS = 100_000
 ROUNDS = 7
-_FLOW = Path(__file__).resolve().parents[2] / "examples" / "flows" / "hello"
+FLOW = Path(__file__).resolve().parents[2] / "examples" / "flows" / "hello"
 
 
 def figures() -> list[dict[str, Any]]:
     """Return the figures; all but the import and the command are measured in this process."""
-    with tempfile.TemporaryDirectory() as name, _homes(Path(name)):
+    with tempfile.TemporaryDirectory() as name, homes(Path(name)):
         rows = [_import(), _lineage_cost()]
         rows += _traces(Path(name))
     return rows
@@ -42,7 +42,7 @@ def _lineage_cost() -> dict[str, Any]:
     import kyrios
     from kyrios.execution import Execution
 
-    flow = kyrios.load_flow(_FLOW)
+    flow = kyrios.load_flow(FLOW)
     spent: list[float] = []
     write = Execution.write_lineage
 
@@ -64,14 +64,14 @@ def _traces(folder: Path) -> list[dict[str, Any]]:
     import jiyuan as jy
     import kyrios
 
-    run = kyrios.load_flow(_FLOW).run()
-    _multiply(run.run_id, folder / "kyrios" / "history.db")
+    run = kyrios.load_flow(FLOW).run()
+    multiply(run.run_id, folder / "kyrios" / "history.db", RUNS)
     begin = perf_counter()
     found = jy.trace(run.run_id[-12:])
     first = perf_counter() - begin
     assert found.run_id == run.run_id
     uses = sorted(found.shared)[0]
-    kyrios.load_flow(_FLOW).run()  # something to follow
+    kyrios.load_flow(FLOW).run()  # something to follow
     last = f"{RUNS - 1:012x}"
     jiyuan = str(Path(sys.executable).parent / "jiyuan")
     return [
@@ -89,14 +89,14 @@ def _traces(folder: Path) -> list[dict[str, Any]]:
     ] if uses else []  # fmt: skip
 
 
-def _multiply(run_id: str, path: Path) -> None:
-    """Copy one run in the history until there are `RUNS`; every 5,000th used a data set of its own."""
+def multiply(run_id: str, path: Path, runs: int) -> None:
+    """Copy one run in the history until there are `runs`; every 5,000th used a data set of its own."""
     db = sqlite3.connect(path)
     ((created, head),) = db.execute("select created, head from runs where run_id = ?", (run_id,)).fetchall()
     events = db.execute(
         "select task, state, at, detail from events where run_id = ? order by seq", (run_id,)
     ).fetchall()
-    for number in range(1, RUNS):
+    for number in range(1, runs):
         other = f"{run_id[:24]}{number:012x}"
         db.execute("insert into runs values (?, ?, ?)", (other, created, head.replace(run_id, other)))
         texts = [
@@ -132,7 +132,7 @@ def _row(name: str, figure: str, value: float, unit: str, bar: float | None, rou
 
 
 @contextmanager
-def _homes(folder: Path) -> Any:
+def homes(folder: Path) -> Any:
     libraries = ("exia", "jiyuan", "kyrios", "ptolemy", "veda")
     before = dict(os.environ)
     os.environ.update({f"{name}_HOME".upper(): str(folder / name) for name in libraries})

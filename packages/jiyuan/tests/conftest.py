@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,17 @@ def centre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Centre:
         monkeypatch.setenv(name, value)
     found.make()
     return found
+
+
+@pytest.fixture(scope="module")
+def shared_centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
+    """One centre for all tests of a file, which only read it."""
+    with pytest.MonkeyPatch.context() as patched:
+        found = Centre(tmp_path_factory.mktemp("shared") / "centre")
+        for name, value in found.settings().items():
+            patched.setenv(name, value)
+        found.make()
+        yield found
 
 
 @pytest.fixture

@@ -151,3 +151,40 @@ def test_a_store_that_another_writer_has_is_said(bars: Path):
 
         with pytest.raises(SeriesLocked):
             pt.collect("csv:bars.csv", "daily")
+
+
+def bars_of(*days: str, times: float = 1.0) -> str:
+    """Return bars that all differ a little, with prices so many times too high."""
+    rows = [
+        ",".join(["A.X", day, *(f"{(price + i / 10) * times:g}" for price in (10, 11, 9, 10)), "1000"])
+        for i, day in enumerate(days)
+    ]
+    return HEAD + "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize("days", [("20240108",), ("20240108", "20240109", "20240110", "20240111")])
+@pytest.mark.parametrize("times", [100.0, 0.01])
+def test_a_file_in_another_unit_than_what_is_kept_is_refused(bars: Path, days: tuple[str, ...], times: float):
+    bars.write_text(bars_of("20240102", "20240103", "20240104", "20240105"))
+    pt.collect("csv:bars.csv", "daily")
+    before = pt.api().daily()
+    bars.write_text(bars_of(*days, times=times))
+
+    with pytest.raises(
+        BadData, match=r"line 2, column trade_date: the close.*another unit.*nothing was written"
+    ) as caught:
+        pt.collect("csv:bars.csv", "daily")
+
+    assert "--quarantine" in (caught.value.hint or "")
+    assert pt.api().daily().equals(before)
+    (collected,) = pt.collect("csv:bars.csv", "daily", quarantine=True)
+    assert (collected.written, collected.quarantined) == (0, len(days))
+
+
+def test_money_that_does_not_fit_the_prices_is_refused_in_an_empty_store(bars: Path, home: Path):
+    bars.write_text("ts_code,trade_date,open,high,low,close,vol,amount\nA.X,20240102,1000,1100,900,1050,1000,1000\n")
+
+    with pytest.raises(BadData, match="amount / vol is 10, far outside the bar's range"):
+        pt.collect("csv:bars.csv", "daily")
+
+    assert not home.exists()

@@ -64,6 +64,12 @@ def finished(calendar: str, update: str, now: datetime | None = None) -> str | N
     return days[-1] if days else None
 
 
+def local_time(calendar: str) -> datetime:
+    """Return the present in the calendar's zone, without the zone: what the times of its rows are written in."""
+    _, _, zone = _days(calendar)
+    return datetime.now(zone).replace(tzinfo=None)
+
+
 def due(calendar: str, update: str, after: datetime) -> datetime | None:
     """Return when the rows of the first session after `after` are there: UTC; None behind the calendar's end."""
     _, _, zone = _days(calendar)

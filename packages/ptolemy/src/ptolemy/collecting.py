@@ -67,7 +67,7 @@ def keep(series: Series, journal: Journal, interface: Interface, batches: Sequen
         begin += batch.table.num_rows
     readable = np.setdiff1d(np.arange(table.num_rows), np.array(list(known), np.int64))
     part = table.take(pa.array(readable, pa.int64()))
-    for fault in screen(interface, part, _context(series, interface, part)):
+    for fault in screen(interface, part, context(series, interface, part)):
         known[int(readable[fault.row])] = fault
     wrong = sorted(known)
     if wrong:
@@ -222,7 +222,7 @@ def _products(asking: Asking) -> list[tuple[tuple[str, str], ...]]:
     return found
 
 
-def _context(series: Series, interface: Interface, table: pa.Table) -> pa.Table | None:
+def context(series: Series, interface: Interface, table: pa.Table) -> pa.Table | None:
     """Return the rows that are kept before those of `table`, of the same securities."""
     if not interface.quality or interface.name not in series.datasets() or not table.num_rows:
         return None
@@ -234,13 +234,11 @@ def _context(series: Series, interface: Interface, table: pa.Table) -> pa.Table 
         return None
     kept = series.read(interface.name, codes=codes if len(codes) <= 1000 else None, start=start, end=ends["max"])
     # A row that is collected once more stands beside its neighbours, not beside itself.
-    own = pa.array([f"{c} {t}" for c, t in _keys(interface, table)], pa.string())
-    held = pa.array([f"{c} {t}" for c, t in _keys(interface, kept)], pa.string())
+    own, held = (
+        pc.binary_join_element_wise(part[interface.key[0]], part[interface.key[-1]], " ").combine_chunks()
+        for part in (table, kept)
+    )
     return kept.filter(pc.invert(pc.is_in(held, own)))
-
-
-def _keys(interface: Interface, table: pa.Table) -> Any:
-    return zip(table[interface.key[0]].to_pylist(), table[interface.key[-1]].to_pylist(), strict=True)
 
 
 def _set_aside(

@@ -13,11 +13,12 @@ import pyarrow.compute
 from ptolemy._house.backends import BackendURL
 from ptolemy._house.progress import Progress, no_progress
 from ptolemy.catalogue import Asking, Interface, interface
-from ptolemy.collecting import Outcome, ask, keep, newest_id, questions
-from ptolemy.errors import BadInput
+from ptolemy.collecting import Outcome, ask, context, keep, newest_id, questions
+from ptolemy.errors import BadData, BadInput
 from ptolemy.journal import FAILED, WAITING, Journal
-from ptolemy.quality import check, check_keys
+from ptolemy.quality import check, check_keys, find_row
 from ptolemy.request import Codes, Day, read_codes, read_day, read_request
+from ptolemy.screening import wrong_units
 from ptolemy.series import Series, Version, open_series
 from ptolemy.sources import Batch, Source, Wanted, open_source
 
@@ -126,6 +127,9 @@ def collect(
         batches = {name: _read(source, interface(name), (first, last, chosen), quarantine, progress)
                    for name in wanted if asked[name] is None}  # fmt: skip
         with open_series(series) as store:
+            if not quarantine:
+                for name, whole in batches.items():
+                    _refuse_units(store, interface(name), whole)
             done = []
             for name in wanted:
                 known, asking = interface(name), asked[name]
@@ -242,6 +246,19 @@ def _steps(known: Interface, asking: Asking, store: Series, gap: Wanted) -> list
 
 def _asked_otherwise(known: Interface, asking: Asking) -> bool:
     return asking.by in known.parameters and asking.by not in known.key
+
+
+def _refuse_units(store: Series, known: Interface, batches: list[Batch]) -> None:
+    """Raise `BadData` if prices, volumes or money of a file are not in the interface's units."""
+    table = pa.concat_tables(batch.table for batch in batches)
+    found = wrong_units(known, table, context(store, known, table))
+    if found:
+        batch, row = find_row(batches, found[0].row)
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise BadData(
+            batch.where(row, known.key[-1]), f"{found[0].why}{more}",
+            hint="give the factor in a mapping, or set such rows aside with --quarantine",
+        )  # fmt: skip
 
 
 def _keep_whole(store: Series, known: Interface, batches: list[Batch], quarantine: bool, shown: str) -> Collected:

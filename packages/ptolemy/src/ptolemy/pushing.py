@@ -13,8 +13,9 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ import pyarrow.csv
 
 from ptolemy.catalogue import Interface, interface
 from ptolemy.collecting import keep
-from ptolemy.errors import BackendUnavailable, BadInput, BadParam, Conflict, PtolemyError, nearest
+from ptolemy.errors import BackendUnavailable, BadInput, BadParam, ConfigError, Conflict, PtolemyError, nearest
 from ptolemy.journal import Journal
+from ptolemy.retention import behind
 from ptolemy.series import Series
+from ptolemy.series.arrow import ArrowSeries
 from ptolemy.sources import Batch
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -41,10 +44,23 @@ class Intake:
     ----------
     max_body
         Bytes of one message over HTTP.
+    retention
+        How long the rows of a data set are kept; those of others are kept for ever.
     """
 
-    def __init__(self, series: Series, journal: Journal, max_body: int = 64 << 20) -> None:
-        self.series, self.journal, self.max_body = series, journal, max_body
+    def __init__(
+        self,
+        series: Series,
+        journal: Journal,
+        max_body: int = 64 << 20,
+        retention: Mapping[str, timedelta] | None = None,
+    ) -> None:
+        if retention and not isinstance(series, ArrowSeries):
+            raise ConfigError(
+                "retention is kept by arrow:// alone",
+                hint="set a retention policy in the server, and remove the setting",
+            )
+        self.series, self.journal, self.max_body, self._retention = series, journal, max_body, retention or {}
         self._writing = threading.Lock()
 
     def take(self, dataset: str, table: pa.Table, sender: str = "push") -> dict[str, int]:
@@ -62,6 +78,9 @@ class Intake:
         lines = pa.array(range(1, fitted.num_rows + 1), pa.int64())
         with self._writing:
             found = keep(self.series, self.journal, known, [Batch(fitted, sender, lines, "row")], sender)
+            kept = self._retention.get(dataset)
+            if kept is not None and found.written and isinstance(self.series, ArrowSeries):
+                self.series.expire(dataset, behind(known, self.series.stats(dataset).last, kept))
         return {"rows": found.rows, "written": found.written, "quarantined": found.quarantined}
 
     def take_bytes(self, dataset: str, body: bytes, kind: str) -> dict[str, int]:

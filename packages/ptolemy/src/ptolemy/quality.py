@@ -54,7 +54,7 @@ def check_keys(interface: Interface, batches: Sequence[Batch]) -> None:
     twice = np.flatnonzero(same)
     if len(twice):
         # Equal keys keep the order of the source, for the sort is stable: the later line is the one to name.
-        first, second = (_find(batches, order[int(twice[0]) + i].as_py()) for i in (0, 1))
+        first, second = (find_row(batches, order[int(twice[0]) + i].as_py()) for i in (0, 1))
         key = " ".join(str(ordered[name][int(twice[0])].as_py()) for name in interface.key)
         batch, row = second
         column = interface.key[-1]
@@ -82,7 +82,8 @@ def _more(count: int) -> str:
     return f" (and {count - 1} more)" if count > 1 else ""
 
 
-def _find(batches: Sequence[Batch], row: int) -> tuple[Batch, int]:
+def find_row(batches: Sequence[Batch], row: int) -> tuple[Batch, int]:
+    """Return the batch of a row that is counted over all of them, and its place there."""
     for batch in batches:
         if row < batch.table.num_rows:
             return batch, row

@@ -13,13 +13,13 @@ spikes
     low lies half again beyond the other prices. It takes the day after to tell a spike from a fall.
 units
     Volume or money is fifteen times, or a fifteenth, of what is usual around it and stands alone, or is so for
-    all new rows of a security; or prices are a hundred times those of both neighbours; or money / volume lies
-    far outside the bar's range.
+    all new rows of a security; or prices are fifty times, or a fiftieth, of what is usual around them or of the
+    rows before all new ones; or money / volume lies far outside the bar's range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,7 +31,7 @@ import pyarrow.compute
 from ptolemy.calendars import calendar_of, sessions
 from ptolemy.catalogue import Interface
 from ptolemy.quality import COMPARE, wrong_days, wrong_moments
-from ptolemy.series.merge import ranked
+from ptolemy.series.merge import Ints, ranked
 from ptolemy.sources.port import Fault
 
 pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
@@ -44,6 +44,8 @@ JUMP = 0.2  #: least move, as a logarithm, that can be a spike
 BEYOND = 0.4  #: least distance of a high or low from the other prices, as a logarithm
 MANY = 15.0  #: times the usual volume, up or down, from which on a unit is wrong
 ALONE = 6.0  #: times the rows right before and behind: a burst of trade takes days to rise and fall
+_BESIDE = ("units", "spikes", "stale")
+HIGHER = 50.0  #: times the usual price, up or down: no split goes that far
 _PRICES = ("open", "high", "low", "close")
 
 
@@ -89,6 +91,14 @@ def screen(interface: Interface, table: pa.Table, before: pa.Table | None = None
     for row, fault in _beside(interface, news, before).items():
         place = int(good[row])
         found.setdefault(place, Fault(place, fault.kind, fault.why))
+    return [found[row] for row in sorted(found)]
+
+
+def wrong_units(interface: Interface, table: pa.Table, before: pa.Table | None = None) -> list[Fault]:
+    """Return the rows of `table`, which breaks no rule, that are in another unit than its interface's."""
+    if "units" not in interface.quality:
+        return []
+    found = _beside(interface, table, before, {"units"})
     return [found[row] for row in sorted(found)]
 
 
@@ -157,9 +167,11 @@ def _off_session(interface: Interface, table: pa.Table, whole: Bools) -> Bools:
     return off
 
 
-def _beside(interface: Interface, news: pa.Table, before: pa.Table | None) -> dict[int, Fault]:
+def _beside(
+    interface: Interface, news: pa.Table, before: pa.Table | None, kinds: Set[str] = frozenset(_BESIDE)
+) -> dict[int, Fault]:
     """Return faults that show beside the rows before and after, by the row of `news`."""
-    wanted = set(interface.quality) & {"stale", "spikes", "units"}
+    wanted = set(interface.quality) & kinds
     if not wanted or not news.num_rows:
         return {}
     own = news.append_column("row", pa.array(np.arange(news.num_rows)))
@@ -203,15 +215,15 @@ class _Bars:
             to, away = close - left, right - close
             back = (to * away < 0) & (np.abs(to + away) < 0.35 * np.minimum(np.abs(to), np.abs(away)))
             size = np.minimum(np.abs(to), np.abs(away))
-            usual = self._usual(np.abs(to))
-            jumps = back & (size > JUMP) & (size > 5 * usual)
+            at = np.flatnonzero(back & (size > JUMP))
+            jumps = at[size[at] > 5 * self._usual(np.abs(to), at)]
             body = [self.values["open"], self.values["close"]]
             high = np.log(self.values["high"] / np.maximum(*body))
             low = np.log(np.minimum(*body) / self.values["low"])
         found = [
             (int(i), "unit" if 50 < np.exp(size[i]) < 200 else "spike",
              f"the close is {np.exp(to[i]):.4g} times the one before, and the next is back at {np.exp(away[i]):.4g}")
-            for i in np.flatnonzero(jumps)
+            for i in jumps
         ]  # fmt: skip
         beyond = np.flatnonzero((high > BEYOND) | (low > BEYOND))
         return found + [(int(i), "spike", "high or low lie far beyond open and close") for i in beyond]
@@ -235,13 +247,22 @@ class _Bars:
         with np.errstate(all="ignore"):
             for name in ("vol", "amount"):
                 values = self.values[name]
-                ratio = values / self._usual(values)
                 beside = np.stack([self._shifted(values, 1), self._shifted(values, -1)])
-                high = (ratio > MANY) & (values > ALONE * np.fmax(*beside))
-                low = (ratio < 1 / MANY) & (values < np.fmin(*beside) / ALONE)
-                far = (values > 0) & (high | low | self._all_off(values))
-                found += [(int(i), "unit", f"{name} is {ratio[i]:.4g} times what is usual around it")
-                          for i in np.flatnonzero(far)]  # fmt: skip
+                alone = (values > ALONE * np.fmax(*beside)) | (values < np.fmin(*beside) / ALONE)
+                all_off = self._all_off(values)
+                at = np.flatnonzero((values > 0) & (alone | all_off))
+                ratio = values[at] / self._usual(values, at)
+                far = (ratio > MANY) | (ratio < 1 / MANY) | all_off[at]
+                found += [(int(i), "unit", f"{name} is {times:.4g} times what is usual around it")
+                          for i, times in zip(at[far], ratio[far], strict=True)]  # fmt: skip
+            close = self.values["close"]
+            steps = np.abs(np.log(close / np.stack([self._shifted(close, 1), self._shifted(close, -1)])))
+            higher = self._higher(close)
+            at = np.flatnonzero((np.fmax(*steps) > np.log(HIGHER)) | higher)
+            ratio = close[at] / self._usual(close, at)
+            far = (ratio > HIGHER) | (ratio < 1 / HIGHER) | higher[at]
+            found += [(int(i), "unit", f"the close, {close[i]:.4g}, is in another unit than those around it")
+                      for i in at[far]]  # fmt: skip
             price = self.values["amount"] * self.money / (self.values["vol"] * self.lot)
             off = (price > self.values["high"] * 10) | (price < self.values["low"] / 10)
             found += [(int(i), "unit", f"amount / vol is {price[i]:.4g}, far outside the bar's range")
@@ -260,6 +281,21 @@ class _Bars:
                     off[here & self.new] = times > 2 * MANY or times < 0.5 / MANY
         return off
 
+    def _higher(self, close: Floats) -> Bools:
+        """Tell which new rows belong to a security whose prices begin far from those right before."""
+        off = np.zeros(self.count, np.bool_)
+        if self.new.all():
+            return off
+        for group in np.unique(self.group[self.new]):
+            here = np.flatnonzero(self.group == group)
+            first = here[self.new[here]][0]
+            old = here[here < first][-AROUND:]
+            news = here[here >= first][:AROUND]
+            if len(old):
+                times = np.nanmedian(close[news]) / np.nanmedian(close[old])
+                off[here] = self.new[here] & ((times > HIGHER) | (times < 1 / HIGHER))
+        return off
+
     def _shifted(self, values: Floats, by: int) -> Floats:
         """Return the value `by` rows before (or after) of the same security; NaN where there is none."""
         shifted = np.full(self.count, np.nan)
@@ -271,10 +307,14 @@ class _Bars:
             shifted[:by][same] = values[-by:][same]
         return shifted
 
-    def _usual(self, values: Floats) -> Floats:
-        """Return the median of the rows around each, without itself; NaN where there are fewer than three."""
-        around = np.stack([self._shifted(values, by) for by in (*range(-AROUND, 0), *range(1, AROUND + 1))])
-        usual: Floats = np.full(self.count, np.nan)
+    def _usual(self, values: Floats, at: Ints) -> Floats:
+        """Return the median of the rows around each of `at`, without itself; NaN where there are fewer than three."""
+        around = np.full((2 * AROUND, len(at)), np.nan)
+        for i, by in enumerate((*range(-AROUND, 0), *range(1, AROUND + 1))):
+            place = np.clip(at + by, 0, self.count - 1)
+            same = (place == at + by) & (self.group[place] == self.group[at])
+            around[i, same] = values[place[same]]
+        usual: Floats = np.full(len(at), np.nan)
         enough = (~np.isnan(around)).sum(0) >= 3
         usual[enough] = np.nanmedian(around[:, enough], axis=0)
         return usual

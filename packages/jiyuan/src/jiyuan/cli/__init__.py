@@ -16,6 +16,7 @@ COMMANDS = {
     "status": "jiyuan.cli.services:status",
     "trace": "jiyuan.cli.trace:trace",
     "up": "jiyuan.cli.services:up",
+    "web": "jiyuan.cli.web:web",
 }
 
 root = library_group(

@@ -95,6 +95,38 @@ class Index:
         columns = (*_COLUMNS, "version", "digest", "rows")
         return [dict(zip(columns, row, strict=True)) for row in self._db.execute(query, given)]
 
+    def newest(self, text: str = "", kind: str = "", limit: int = 1000) -> list[dict[str, Any]]:
+        """Return runs, newest first.
+
+        Parameters
+        ----------
+        text
+            A part of the run's id or name, or of the name of what it used; with ``@`` what it used, such as
+            ``daily@v12``; empty for all.
+        kind
+            Only runs of this kind.
+        """
+        name, at, version = text.partition("@")
+        test, given = "", []
+        if at:
+            test = (
+                "and run_id in (select run_id from uses where name = ? and (version in (?, ?) or digest like ? || '%'))"
+            )
+            given = [name, version, version.removeprefix("v"), version if ":" in version else "\0"]
+        elif text:
+            test = """and (instr(run_id, ?1) or instr(name, ?1) or run_id in
+                (select run_id from uses where kind != 'run' and instr(name, ?1)))"""
+            given = [text]
+        if kind:
+            test += f" and kind = ?{len(given) + 1}" if not at else " and kind = ?"
+            given.append(kind)
+        query = f"select {', '.join(_COLUMNS)} from runs where 1 {test} order by run_id desc limit {int(limit)}"
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in self._db.execute(query, given)]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many runs there are of each kind."""
+        return dict(self._db.execute("select kind, count(*) from runs group by kind order by kind"))
+
     def count(self, kind: str, name: str, version: str) -> int:
         """Return how many runs used something."""
         query = "select count(*) from uses where kind = ? and name = ? and version = ?"

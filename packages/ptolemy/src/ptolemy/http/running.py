@@ -67,8 +67,9 @@ class Serving:
         if self.push or self.push_socket:
             from ptolemy.journal import Journal
             from ptolemy.pushing import Intake
+            from ptolemy.retention import retention
 
-            intake = Intake(series, Journal())
+            intake = Intake(series, Journal(), retention=retention())
         return Service(
             series, open_tokens(), loopback=self.loopback, hosts=names, max_rows=self.max_rows,
             share=1 / self.workers, intake=intake,

@@ -34,10 +34,10 @@ from ptolemy._house.config import home
 from ptolemy._house.files import make_folder, replacing, sync_folder
 from ptolemy.errors import BackendUnavailable, BadInput, SeriesLocked
 from ptolemy.series.block import damaged, digest_of
-from ptolemy.series.compaction import compacted, rows_in
+from ptolemy.series.compaction import adds_moments, compacted
 from ptolemy.series.dataset import DataSet
 from ptolemy.series.log import LogWriter, Range, Record, chained, serialised
-from ptolemy.series.manifest import NAME, log_name
+from ptolemy.series.manifest import NAME, log_name, rows_in
 from ptolemy.series.merge import changed, checked, cleaned
 from ptolemy.series.port import Series, Stats, Version
 
@@ -48,7 +48,7 @@ pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 
 #: So many rows at once go into compacted files, and are acknowledged with them.
 BULK = 500_000
-#: A log that is longer, and longer than a quarter of the compacted files, is compacted.
+#: A log that is longer is compacted; where that lays files again, if it is longer than a quarter of them.
 LOG_BYTES = 64 << 20
 
 
@@ -196,6 +196,22 @@ class ArrowSeries:
             log_bytes=held.end,
         )
 
+    def expire(self, dataset: str, before: str) -> Stats:
+        """Forget the files all of whose rows are earlier than `before`, and with them all older versions.
+
+        No file is written anew for that: a row that shares its file with later ones stays until they are
+        old too. Where there is no such file, nothing is done.
+
+        Raises
+        ------
+        NothingCollected, SeriesLocked
+            As `delete` does.
+        """
+        with self._writer(dataset) as held:
+            if any(block.last < before for block in held.base.manifest.blocks):
+                self._compact(held, None, 1, whole=False, before=before)
+        return self.stats(dataset)
+
     def unfinished(self, dataset: str) -> int:
         """Return the bytes at the log's end that were never acknowledged; the next writer removes them."""
         held = self._set(dataset)
@@ -292,9 +308,11 @@ class ArrowSeries:
         digest = hashlib.sha256(memoryview(body)).hexdigest()
         version = replace(version, digest=chained(version.digest, digest))
         self._append(held, Record(version, key, news), body, digest)
-        limit = max(LOG_BYTES, sum(block.bytes for block in held.base.manifest.blocks) // 4)
-        if self._compacts and held.end > limit:
-            self._compact(held, None, None)
+        if self._compacts and held.end > LOG_BYTES:
+            manifest = held.base.manifest
+            few = held.end <= sum(block.bytes for block in manifest.blocks) // 4
+            if not few or adds_moments(manifest.version, held.records):
+                self._compact(held, None, None, whole=False)
         return version
 
     def _is_bulk(self, table: pa.Table) -> bool:
@@ -310,8 +328,10 @@ class ArrowSeries:
         log.append(record, body, digest)
         held.appended(record, log.end)
 
-    def _compact(self, held: DataSet, bulk: Record | None, keep: int | None) -> Version:
-        manifest = compacted(held.base, held.records, bulk, keep)
+    def _compact(
+        self, held: DataSet, bulk: Record | None, keep: int | None, *, whole: bool = True, before: str = ""
+    ) -> Version:
+        manifest = compacted(held.base, held.records, bulk, keep, whole=whole)
         version = manifest.version
         assert version is not None
         if bulk is not None:
@@ -319,6 +339,8 @@ class ArrowSeries:
             named = "\n".join(block.sha256 for block in manifest.blocks)
             version = replace(version, digest=chained(version.digest, hashlib.sha256(named.encode()).hexdigest()))
             manifest = manifest.ending(held.folder, version)
+        if before:
+            manifest = manifest.without(held.folder, before, _now())
         manifest.write(held.folder)
         log = self._logs.pop(held.folder.name, None)
         if log is not None:

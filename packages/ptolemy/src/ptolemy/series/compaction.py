@@ -24,6 +24,7 @@ from ptolemy.series.history import UNTIL, entries, read_history, write_history
 from ptolemy.series.log import Range, Record
 from ptolemy.series.manifest import Manifest, grown, read_versions, write_versions
 from ptolemy.series.merge import Ints, merged, ranked, refuse_twice, stacked
+from ptolemy.series.port import Version
 from ptolemy.series.segment import write_segment
 from ptolemy.series.view import Base, View
 
@@ -32,6 +33,7 @@ pc: Any = pyarrow.compute  # its stubs refuse plain values as operands
 #: The least share of securities x days that must have a row for a cube to be worth its empty cells.
 DENSE = 0.5
 _DAY = re.compile(r"\d{8}")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]")
 
 
@@ -42,7 +44,9 @@ def period_of(time: str) -> str:
     return time[:10] if _MOMENT.match(time) else "all"
 
 
-def compacted(base: Base, records: Sequence[Record], bulk: Record | None = None, keep: int | None = None) -> Manifest:
+def compacted(
+    base: Base, records: Sequence[Record], bulk: Record | None = None, keep: int | None = None, *, whole: bool = True
+) -> Manifest:
     """Write the compacted files of all that `records`, and after them `bulk`, did; return their manifest.
 
     Nothing that the old manifest stands on is touched; the new one is yet to be written.
@@ -51,6 +55,9 @@ def compacted(base: Base, records: Sequence[Record], bulk: Record | None = None,
     ----------
     keep
         How many of the newest versions stay readable; None keeps those that are.
+    whole
+        Whether each period ends in one file. If not, new moments are put into files beside those that
+        their day has: what that takes depends on the records alone, however much the day has already.
     """
     folder, manifest = base.folder, base.manifest
     done = [*records, *([bulk] if bulk else [])]
@@ -67,13 +74,20 @@ def compacted(base: Base, records: Sequence[Record], bulk: Record | None = None,
         if record is not bulk:
             view = view.after(record)
     key = done[-1].key if done else manifest.key
-    blocks = {block.period: block for block in manifest.blocks}
-    if bulk is not None and bulk.table is not None and not view.runs and not (touched & set(blocks)):
+    beside = (
+        not whole and bulk is None and adds_moments(manifest.version, records) and all(map(_DATE.fullmatch, touched))
+    )
+    periods = [block.period for block in manifest.blocks]
+    if not beside:
+        touched |= {period for period in periods if periods.count(period) > 1}
+    if beside:
+        fresh = _beside(folder, view, key, touched)
+    elif bulk is not None and bulk.table is not None and not view.runs and not (touched & set(periods)):
         fresh = lay(folder, bulk.table, key, touched)
     else:
         news = bulk.table if bulk else None
         fresh = [block for period in sorted(touched) for block in _laid_again(folder, view, news, key, period)]
-    kept = [block for period, block in blocks.items() if period not in touched]
+    kept = [block for block in manifest.blocks if beside or block.period not in touched]
     columns = grown(view.columns, bulk.table if bulk else None)
     readable = [version for version in versions if version.id >= oldest]
     result = Manifest(
@@ -82,12 +96,35 @@ def compacted(base: Base, records: Sequence[Record], bulk: Record | None = None,
         columns=columns,
         version=versions[-1],
         oldest=oldest,
-        blocks=tuple(sorted([*kept, *fresh], key=lambda block: (block.first, block.period))),
+        blocks=tuple(sorted([*kept, *fresh], key=lambda block: (block.first, block.period, block.file))),
         history=_history(folder, manifest, undone, oldest),
         versions=write_versions(folder, readable),
     )
     sync_folder(folder)
     return result
+
+
+def adds_moments(last: Version | None, records: Sequence[Record]) -> bool:
+    """Tell whether all that `records` did, behind the version `last`, is to add rows of moments."""
+    rows = last.rows if last else 0
+    for record in records:
+        version = record.version
+        if record.deleted is not None or version.rows - rows != version.written or not _MOMENT.match(version.first):
+            return False
+        rows = version.rows
+    return True
+
+
+def _beside(folder: Path, view: View, key: Sequence[str], periods: set[str]) -> list[Block]:
+    """Write what the log holds to files of its own, one for each period."""
+    if not view.runs:
+        return []
+    table = merged(view.runs, key)
+    if len(periods) == 1:
+        return [write_segment(folder, period, table, key) for period in periods]
+    days = pc.utf8_slice_codeunits(table[key[-1]], 0, 10)
+    parts = [(period, table.filter(pc.equal(days, period))) for period in sorted(periods)]
+    return [write_segment(folder, period, part.combine_chunks(), key) for period, part in parts]
 
 
 def lay(folder: Path, table: pa.Table, key: Sequence[str], only: Iterable[str]) -> list[Block]:
@@ -156,13 +193,18 @@ def _laid_again(folder: Path, view: View, news: pa.Table | None, key: Sequence[s
 def _touched(view: View, record: Record) -> set[str]:
     periods: set[str] = set()
     if record.table is not None:
-        times = pc.unique(record.table[record.key[-1]].combine_chunks())
-        periods |= {period_of(time) for time in times.to_pylist()}
+        periods |= _periods(record.table[record.key[-1]])
     if record.deleted is not None:
         held = view.read(record.deleted.codes, record.deleted.start, record.deleted.end, [record.key[-1]])
-        times = pc.unique(held[record.key[-1]].combine_chunks())
-        periods |= {period_of(time) for time in times.to_pylist()}
+        periods |= _periods(held[record.key[-1]])
     return periods
+
+
+def _periods(times: Any) -> set[str]:
+    ends = pc.min_max(times).as_py()
+    if ends["min"] and _MOMENT.match(ends["min"]) and ends["min"][:11] == ends["max"][:11]:
+        return {period_of(ends["min"])}  # all that lies between begins alike
+    return {period_of(time) for time in pc.unique(times.combine_chunks()).to_pylist()}
 
 
 def _undone(view: View, record: Record) -> list[pa.Table]:
@@ -196,8 +238,3 @@ def _history(folder: Path, manifest: Manifest, undone: Sequence[pa.Table], oldes
     if filled:
         kept.append(write_history(folder, stacked(filled)))
     return tuple(kept)
-
-
-def rows_in(blocks: Iterable[Block]) -> int:
-    """Return how many rows the files hold."""
-    return sum(block.rows for block in blocks)

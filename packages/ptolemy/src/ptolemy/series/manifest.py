@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 from ptolemy._house.files import write_durably
 from ptolemy.errors import DamagedSeries
 from ptolemy.series.block import Block
+from ptolemy.series.log import chained
 from ptolemy.series.port import Version
 
 NAME = "manifest.json"
@@ -63,10 +64,29 @@ class Manifest:
         versions = [*read_versions(folder, self)[:-1], version]
         return replace(self, version=version, versions=write_versions(folder, versions))
 
+    def without(self, folder: Path, before: str, now: str) -> Manifest:
+        """Return this manifest without the files whose rows all are earlier than `before`, as a version of its own."""
+        last, gone = self.version, [block for block in self.blocks if block.last < before]
+        if last is None or not gone:
+            return self
+        rows = rows_in(gone)
+        digest = chained(last.digest, "\n".join(block.sha256 for block in gone))
+        version = replace(last, id=last.id + 1, rows=last.rows - rows, written=rows, time=now, digest=digest)
+        blocks = tuple(block for block in self.blocks if block not in gone)
+        return replace(
+            self, version=version, oldest=version.id, blocks=blocks, history=(),
+            versions=write_versions(folder, [version]),
+        )  # fmt: skip
+
     def write(self, folder: Path) -> None:
         """Put this manifest in the place of the one in `folder`: the moment when a compaction has happened."""
         document = {"format": FORMAT, **asdict(self)}
         write_durably(folder / NAME, json.dumps(document, ensure_ascii=False, indent=1).encode())
+
+
+def rows_in(blocks: Iterable[Block]) -> int:
+    """Return how many rows the files hold."""
+    return sum(block.rows for block in blocks)
 
 
 def log_name(version: int) -> str:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import (
@@ -35,6 +35,7 @@ from ptolemy.web import data, writing
 from ptolemy.web.alerts import Alerts
 from ptolemy.web.audit import Audit
 from ptolemy.web.board import Board, age_of
+from ptolemy.web.more import NOTHING, More, View
 from ptolemy.web.sessions import COOKIE, Session, Sessions
 from ptolemy.web.words import LANGUAGES, choose, say
 
@@ -83,11 +84,11 @@ class Page:
 Endpoint = Callable[[Request, Session], Awaitable[Response]]
 
 
-def application(page: Page) -> Starlette:
-    """Return the ASGI application of `page`."""
-    web = _Web(page)
+def application(page: Page, more: More = NOTHING) -> Starlette:
+    """Return the ASGI application of `page`, with the views of `more` behind the same door."""
+    web = _Web(page, more)
     routes = [
-        Route("/", lambda request: RedirectResponse("/web")),
+        Route("/", lambda request: RedirectResponse(more.first)),
         Route("/web", web.guarded(web.components)),
         Route("/web/state.json", web.guarded(web.state)),
         Route("/web/events", web.guarded(web.events)),
@@ -107,22 +108,25 @@ def application(page: Page) -> Starlette:
         Route("/web/logout", web.guarded(web.logout), methods=["POST"]),
         Route("/web/static/{name}", web.hosted(web.static)),
         Route("/healthz", web.hosted(web.health)),
+        *(Route(path, web.guarded(partial(web.added, view))) for path, view in more.views.items()),
     ]
     return Starlette(routes=routes)
 
 
 class _Web:
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    def __init__(self, page: Page, more: More) -> None:
+        self.page, self.more = page, more
         here = files("ptolemy.web")
+        folders = [str(here / "templates"), *([str(more.templates)] if more.templates else [])]
         self._templates = Environment(
-            loader=FileSystemLoader(str(here / "templates")), autoescape=True, undefined=StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True,
+            loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]), autoescape=True,
+            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         self._templates.filters.update(
             when=writing.when, seconds=writing.seconds, size=writing.size, place=partial(quote, safe="")
         )
         self._files = {name: (here / "static" / name).read_bytes() for name in _STATIC}
+        self._files["page.css"] += more.style.encode()
 
     def hosted(self, answer: Callable[[Request], Awaitable[Response]]) -> Any:
         """Let in whoever calls this page by its own name."""
@@ -168,6 +172,10 @@ class _Web:
             return response
 
         return self.hosted(endpoint)
+
+    async def added(self, view: View, request: Request, session: Session) -> Response:
+        template, facts = await asyncio.to_thread(view, {**request.query_params, **request.path_params})
+        return self._show(request, session, template, **facts)
 
     async def components(self, request: Request, session: Session) -> Response:
         return self._show(request, session, "components.html", states=self._by_group())
@@ -359,7 +367,7 @@ class _Web:
         language = asked if asked in LANGUAGES else choose(
             request.cookies.get("ptolemy_lang", ""), request.headers.get("accept-language", "")
         )  # fmt: skip
-        return {"language": language, "t": partial(say, language)}
+        return {"language": language, "t": partial(say, language, also=self.more.words)}
 
     def _show(
         self, request: Request, session: Session | None, template: str, status: int = 200, **facts: Any
@@ -369,7 +377,8 @@ class _Web:
         theme = asked if asked in ("light", "dark", "auto") else request.cookies.get("ptolemy_theme", "auto")
         alerts = len([a for a in self.page.alerts.all() if not a.is_silent])
         html = self._templates.get_template(template).render(
-            session=session, theme=theme if theme in ("light", "dark") else "auto", path=request.url.path,
+            house=self.more.name, links=self.more.links, session=session,
+            theme=theme if theme in ("light", "dark") else "auto", path=request.url.path,
             alerts_now=alerts, again=lambda **words: "?" + urlencode({**request.query_params, **words}),
             id=writing.tile_id, beat_of=age_of, **words, **facts,
         )  # fmt: skip

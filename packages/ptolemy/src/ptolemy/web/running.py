@@ -14,6 +14,7 @@ from ptolemy.errors import BadInput, Conflict, MissingExtra, NotFound
 
 if TYPE_CHECKING:
     from ptolemy.services import Component
+    from ptolemy.web.more import More
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,13 @@ class Watching:
     grace: float = 5.0
 
 
-def serve(watching: Watching, ready: Callable[[str, bool], None]) -> None:
+def serve(watching: Watching, ready: Callable[[str, bool], None], more: More | None = None) -> None:
     """Show the page until a signal ends it; `ready` is told its URL, and whether no token is asked for.
+
+    Parameters
+    ----------
+    more
+        Views of another package; its command is ``<name in lower case> web``.
 
     Raises
     ------
@@ -43,13 +49,16 @@ def serve(watching: Watching, ready: Callable[[str, bool], None]) -> None:
         import uvicorn
 
         from ptolemy.web.app import application
+        from ptolemy.web.more import NOTHING
     except ModuleNotFoundError as exc:
         if (exc.name or "").partition(".")[0] == "ptolemy":
             raise
         raise MissingExtra(
             f"ptolemy web needs {exc.name}, which is not installed", hint="pip install 'jiyuan-ptolemy[serve]'"
         ) from exc
-    with opened(watching) as page, _listen(watching.host, watching.port) as listening:
+    shown = more or NOTHING
+    command = f"{shown.name.lower()} web"
+    with opened(watching) as page, _listen(watching.host, watching.port, command) as listening:
         url = (
             f"http://{f'[{watching.host}]' if ':' in watching.host else watching.host}:{listening.getsockname()[1]}/web"
         )
@@ -62,7 +71,7 @@ def serve(watching: Watching, ready: Callable[[str, bool], None]) -> None:
         options: dict[str, Any] = {
             "access_log": False, "log_level": "warning", "server_header": False, "timeout_graceful_shutdown": 1,
         }  # fmt: skip
-        Server(uvicorn.Config(application(page), **options)).run(sockets=[listening])
+        Server(uvicorn.Config(application(page, shown), **options)).run(sockets=[listening])
 
 
 @contextlib.contextmanager
@@ -136,11 +145,11 @@ def calls_answered() -> dict[str, int] | None:
     return found
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, command: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=128)
     except (OSError, OverflowError) as exc:
         if isinstance(exc, OSError) and exc.errno in (98, 48):
-            raise Conflict(f"port {port} of {host} is taken", hint=f"ptolemy web --port {port + 1}") from None
+            raise Conflict(f"port {port} of {host} is taken", hint=f"{command} --port {port + 1}") from None
         raise BadInput(f"{host}:{port} cannot be listened on: {exc}", hint="--host 127.0.0.1 --port 8101") from None

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 LANGUAGES = ("en", "zh")
+NONE: Mapping[str, str] = MappingProxyType({})
 
 CHINESE = {
     "Components": "组件",
@@ -123,9 +127,9 @@ CHINESE = {
 }
 
 
-def say(language: str, text: str) -> str:
-    """Return `text` in `language`; English where there is no other word."""
-    return CHINESE.get(text, text) if language == "zh" else text
+def say(language: str, text: str, *, also: Mapping[str, str] = NONE) -> str:
+    """Return `text` in `language`; English where neither the page nor `also` has another word."""
+    return CHINESE.get(text) or also.get(text, text) if language == "zh" else text
 
 
 def choose(cookie: str, header: str) -> str:
