@@ -10,7 +10,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import pytest
 from tests.faults.figures import Faults
@@ -220,9 +220,16 @@ def in_mlflow(url: str, run_id: str) -> list[float]:
     )
     with urllib.request.urlopen(request) as answer:
         (run,) = json.load(answer)["runs"]
-    asked = f"{base}/metrics/get-history?run_id={run['info']['run_id']}&metric_key=n&max_results=25000"
-    with urllib.request.urlopen(asked) as answer:
-        return [m["value"] for m in json.load(answer)["metrics"]]
+    values: list[float] = []
+    page = ""
+    while True:  # 25,000 at a time is the most that it gives
+        query = {"run_id": run["info"]["run_id"], "metric_key": "n", "max_results": 25_000, "page_token": page}
+        with urllib.request.urlopen(f"{base}/metrics/get-history?{urlencode(query)}") as answer:
+            told = json.load(answer)
+        values += [m["value"] for m in told.get("metrics", [])]
+        page = told.get("next_page_token", "")
+        if not page:
+            return values
 
 
 SETTING = {"mongodb": "EXIA_RUNS", "mlflow": "EXIA_MIRROR"}

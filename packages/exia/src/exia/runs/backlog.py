@@ -105,7 +105,10 @@ def _remove_if_done(folder: Path) -> bool:
     if any(found.size for found in described):
         return False
     # Without its file nothing was told to this log yet; one that cannot be read is for a person to look at.
-    young = time.time() - folder.stat().st_mtime < _YOUNG
+    try:
+        young = time.time() - folder.stat().st_mtime < _YOUNG
+    except FileNotFoundError:  # another process has just removed it
+        return True
     if not described and (young or (folder / _PLACES).exists()):
         return False
     shutil.rmtree(folder, ignore_errors=True)

@@ -57,6 +57,8 @@ class SqliteRuns:
             # FULL: in WAL mode the default loses acknowledged rows when the power fails.
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA journal_mode = WAL")
+            # SQLite's own 2 MB would fill over days in every process that records; the system caches the file anyway.
+            self._db.execute("PRAGMA cache_size = -256")
             if self._db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
                 self._prepare()
 
