@@ -59,7 +59,7 @@ def down(as_json: bool) -> None:
     """Stop the lab and the servers of its users; notebooks, runs and the password stay."""
     with _opened() as held:
         states = held.down()
-    _services.print_states(states, as_json)
+    _services.print_states(states, as_json, "no lab was started here; start one: jiyuan lab up")
 
 
 @lab.command(cls=Command, epilog="Example: jiyuan lab status --json")
@@ -68,7 +68,7 @@ def status(as_json: bool) -> int:
     """Print the state of the lab's programs; exit code 1 if one that should run does not."""
     with _opened() as held:
         states = held.states()
-    _services.print_states(states, as_json)
+    _services.print_states(states, as_json, "no lab was started here; start one: jiyuan lab up")
     return _services.verdict(states)
 
 

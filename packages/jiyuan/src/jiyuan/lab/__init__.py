@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from jiyuan.lab.checks import checks
 from jiyuan.lab.place import Place, Ports
-from jiyuan.lab.running import Lab, find_lab
+from jiyuan.lab.running import Lab
 
-__all__ = ["Lab", "Place", "Ports", "checks", "find_lab"]
+__all__ = ["Lab", "Place", "Ports", "checks"]

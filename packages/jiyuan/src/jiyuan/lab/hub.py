@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,9 @@ def _login(c: Any, place: Place) -> None:
 
 def _servers(c: Any, place: Place, tracker: int) -> None:
     spawner = c.Spawner
+    spawner.cmd = [sys.executable, "-P", "-m", "jupyterhub.singleuser"]
+    if os.geteuid() == 0 and os.environ.get("JIYUAN_LAB_LOGIN") != "pam":
+        spawner.args = ["--allow-root"]  # whoever starts a lab as root has decided that already
     spawner.ip = "127.0.0.1"
     spawner.default_url = "/lab"
     spawner.start_timeout = spawner.http_timeout = 180

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ptolemy.services import Component
 
 LIBRARIES = ("veda", "exia", "kyrios", "ptolemy", "jiyuan")
+PROGRAMS = ("tracker", "proxy", "hub")
 PREFIXES = tuple(f"{library}_".upper() for library in LIBRARIES)
 _MODULES = ("jupyterhub", "jupyterlab", "jupyterhub_traefik_proxy", "ipykernel", "mlflow")
 _START = 180.0  # seconds that a program has: at its first start MLflow makes its tables, on a busy machine
@@ -52,26 +53,32 @@ def components(place: Place, ports: Ports, login: str, hosts: str) -> list[Compo
     """
     from ptolemy.services import Component, Ready
 
-    proxy, own = check_installed(), {"cwd": place.folder, "backoff": 0.5}
+    proxy = check_installed()
     configuration = str(Path(__file__).with_name("jupyterhub_config.py"))
     env = {**settings_of_the_centre(ports), "JIYUAN_LAB": str(place.folder)}
     env |= {"JIYUAN_LAB_LOGIN": login, "JIYUAN_LAB_HOSTS": hosts}
-    return [
+    found = (
         Component(
-            "tracker", (sys.executable, "-P", "-m", "jiyuan.lab.tracker", str(place.folder), str(ports.tracker)),
-            ready=Ready(http=f"http://127.0.0.1:{ports.tracker}/health", timeout=_START), **own,
+            "tracker",
+            (sys.executable, "-P", "-m", "jiyuan.lab.tracker", str(place.folder), str(ports.tracker)),
+            ready=Ready(http=f"http://127.0.0.1:{ports.tracker}/health", timeout=_START),
         ),
         Component(
-            "proxy", (str(proxy), "--configfile", str(place.folder / "proxy.toml")),
-            ready=Ready(tcp=f"127.0.0.1:{ports.lab}", timeout=_START), **own,
+            "proxy",
+            (str(proxy), "--configfile", str(place.folder / "proxy.toml")),
+            ready=Ready(tcp=f"127.0.0.1:{ports.lab}", timeout=_START),
         ),
         Component(
-            "hub", (sys.executable, "-P", "-m", "jupyterhub", "-f", configuration),
-            depends_on=("proxy",), env=env, stop_timeout=30.0,
+            "hub",
+            (sys.executable, "-P", "-m", "jupyterhub", "-f", configuration),
+            depends_on=("proxy",),
+            env=env,
             # Through the proxy: a hub that answers itself alone is of use to nobody.
-            ready=Ready(http=f"http://127.0.0.1:{ports.lab}/hub/api", timeout=_START), **own,
+            ready=Ready(http=f"http://127.0.0.1:{ports.lab}/hub/api", timeout=_START),
+            stop_timeout=30.0,  # it ends the users' servers first
         ),
-    ]  # fmt: skip
+    )
+    return [replace(component, cwd=place.folder, backoff=0.5) for component in found]
 
 
 def write_files(place: Place, ports: Ports) -> None:
@@ -104,7 +111,7 @@ watch = true
         _write(place.folder / "routes.toml", "")  # the hub fills it in
     kernel = {
         "argv": [
-            sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}",
+            sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
             "--InteractiveShellApp.extra_extensions=jiyuan",
         ],
         "display_name": "Jiyuan", "language": "python", "metadata": {"debugger": True},
@@ -128,9 +135,9 @@ def settings_of_the_centre(ports: Ports) -> dict[str, str]:
         config: Any = import_module(f"{library}._house.config")
         settings: Any = import_module(f"{library}.settings").SETTINGS
         found[f"{library}_HOME".upper()] = str(config.home().absolute())
-        held: Mapping[str, Any] = config.load_config(settings)
+        held: Any = config.load_config(settings)
         for setting in settings:
-            if held.origin(setting.name) != "default":  # type: ignore[attr-defined]
+            if held.origin(setting.name) != "default":
                 found[setting.env] = str(held[setting.name])
     found.setdefault("EXIA_MIRROR", mirror(ports))
     return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from jiyuan._house.config import load_config
 from jiyuan.errors import BadInput, Conflict, JiyuanError
 from jiyuan.lab.place import Place, Ports
-from jiyuan.lab.programs import check_installed, components, write_files
+from jiyuan.lab.programs import PROGRAMS, check_installed, components, write_files
 from jiyuan.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ptolemy.services.port import Said
 
 _LOGINS = ("password", "pam")
+
+
+def _quiet(state: State) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Lab:
         self.place = place or Place()
         self.services: Services = open_services(self.place.services)
 
-    def up(self, port: int | None = None, tracker_port: int | None = None, *, said: Said | None = None) -> Started:
+    def up(self, port: int | None = None, tracker_port: int | None = None, *, said: Said = _quiet) -> Started:
         """Start what does not run, and return when all of it answers; a start that was killed goes on.
 
         Parameters
@@ -69,26 +73,32 @@ class Lab:
         login = config.text("lab_login")
         if login not in _LOGINS:
             raise BadInput(f"lab_login must be {' or '.join(_LOGINS)}, not {login!r}", hint="jiyuan config show")
-        wanted = int(config["lab_port"]), int(config["lab_tracker_port"])  # type: ignore[arg-type]
+        wanted = int(config["lab_port"]), int(config["lab_tracker_port"])
         with self.place.making() as is_new:
             ports = self._ports(*wanted)
             write_files(self.place, ports)
             self.place.keep(ports)
             self.services.configure(components(self.place, ports, login, config.text("lab_hosts")))
         try:
-            states = self.services.up(**({"said": said} if said else {}))
+            states = self.services.up(said=said)
         except NotReady as exc:
             name = exc.states[0].component if exc.states else "hub"
             raise JiyuanError(str(exc), hint=f"jiyuan lab logs {name}") from exc
         return Started(f"http://127.0.0.1:{ports.lab}", f"http://127.0.0.1:{ports.tracker}", is_new, states)
 
-    def down(self, *, said: Said | None = None) -> list[State]:
+    def down(self, *, said: Said = _quiet) -> list[State]:
         """Stop the users' servers, the hub, the proxy and the tracker; all data stays."""
-        return self.services.down(**({"said": said} if said else {}))
+        self.services.down(said=said)
+        return self.states()
 
     def states(self) -> list[State]:
-        """Return the state of each program."""
-        return self.services.states()
+        """Return the state of each program, in the order in which they start; none where no lab was ever started."""
+        from ptolemy.services import State
+
+        found = {state.component: state for state in self.services.states()}
+        if self.place.ports() is None:
+            return list(found.values())
+        return [found.get(name) or State(name, "stopped") for name in PROGRAMS]
 
     def close(self) -> None:
         """Let go of the handle."""
@@ -119,12 +129,6 @@ class Lab:
         kept = [p if p and (o in running or _is_free(p)) else 0 for o, p in zip(owners, inner, strict=True)]
         hub, proxy = (p or _free_port() for p in kept)
         return Ports(lab, tracker, hub, proxy)
-
-
-def find_lab() -> Lab | None:
-    """Return the project's lab, None where none was ever started."""
-    place = Place()
-    return Lab(place) if place.ports() else None
 
 
 def _is_free(port: int) -> bool:

@@ -134,8 +134,11 @@ def _say(state: State) -> None:
     detail(f"{state.component}: {state.state}{f' ({state.reason})' if state.reason else ''}")
 
 
-def print_states(states: list[State], as_json: bool) -> None:
-    """Print a table of states, or JSON."""
+_NONE = "jiyuan.toml defines no component; write a section [services.NAME]"
+
+
+def print_states(states: list[State], as_json: bool, empty: str = _NONE) -> None:
+    """Print a table of states, or JSON; `empty` is said where there are none."""
     from ptolemy.services.port import record
 
     rows = [record(s) for s in states]
@@ -146,4 +149,4 @@ def print_states(states: list[State], as_json: bool) -> None:
             row["age"] = None if state.age is None else f"{state.age:.0f} s"
     print_records(rows, ["component", "state", "since", "restarts", "pid", "age", "reason"], as_json=as_json)
     if not rows and not as_json:
-        note("jiyuan.toml defines no component; write a section [services.NAME]")
+        note(empty)
