@@ -53,12 +53,13 @@ class Hub:
 
     def run_notebook(self, user: str, cells: list[str], path: str = "work.ipynb") -> list[str]:
         """Keep a notebook in the user's folder, run its cells in a session of it, and return what each printed."""
+        empty = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
         notebook = {
             "metadata": {"kernelspec": {"name": "python3", "display_name": "Jiyuan"}}, "nbformat": 4,
             "nbformat_minor": 5,
             "cells": [
-                {"cell_type": "code", "id": f"c{n}", "metadata": {}, "outputs": [], "execution_count": None, "source": c}
-                for n, c in enumerate(cells)
+                {**empty, "id": f"c{n}", "source": cell}
+                for n, cell in enumerate(cells)
             ],
         }  # fmt: skip
         status, told = self.ask(
@@ -94,7 +95,7 @@ def _execute(socket: Any, code: str) -> str:
         if message["parent_header"].get("msg_id") != asked:
             continue
         kind, told = message["msg_type"], message["content"]
-        if kind == "stream":
+        if kind == "stream" and told["name"] == "stdout":
             said.append(told["text"])
         elif kind in ("execute_result", "display_data"):
             said.append(told["data"].get("text/html") or told["data"].get("text/plain", ""))

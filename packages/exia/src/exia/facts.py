@@ -100,7 +100,7 @@ def code() -> dict[str, str] | None:
 
 def notebook() -> dict[str, Any] | None:
     """Return which notebook runs, how many cells it has run and the digest of their text; None outside of one."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if getattr(shell, "kernel", None) is None:  # IPython in a terminal has none
         return None
     cells = [str(cell) for cell in shell.history_manager.input_hist_raw if cell]
