@@ -44,6 +44,7 @@ CHINESE = {
     "succeeded": "成功",
     "flow": "流程",
     "session": "会话",
+    "notebook": "笔记本",
     "run": "运行",
     "Data sets": "数据集",
 }
