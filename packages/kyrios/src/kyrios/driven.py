@@ -77,7 +77,7 @@ class Driven:
             execution.record([*queued, (name, State.RUNNING, {"attempt": attempt or 1}, now)])
         failure: UnitFailed | None = None
         try:
-            detail = execution.execute(task, Flag())
+            detail = execution.execute(task, Flag(), attempt or task.retries + 1)
             execution.record([(name, end_of(detail), detail, time())])
         except UnitFailed as exc:
             failure = exc
@@ -141,7 +141,7 @@ class Driven:
         """Run a course to its end, recording now and then: an answer from a disk takes longer than a small unit."""
 
         def execute(attempt: Attempt) -> Mapping[str, Any]:
-            return in_time(execution, attempt.task)
+            return in_time(execution, attempt.task, attempt.number)
 
         recorded = monotonic()
         try:
