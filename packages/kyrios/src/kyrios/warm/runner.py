@@ -31,8 +31,7 @@ from typing import Any, NoReturn
 
 _GRACE = 5.0  # seconds that a unit whose caller has left has, to end itself
 _MODULES = (
-    "cli.run_unit", "data.file", "driven", "execution", "flows", "history.sqlite", "lineage", "load", "operators",
-    "tables",
+    "cli.run_unit", "driven", "execution", "flows", "lineage", "load", "operators", "tables",
 )  # fmt: skip
 
 
@@ -252,9 +251,16 @@ def preload() -> None:
 
     for name in _MODULES:
         import_module(f"kyrios.{name}")
+    from kyrios._house.backends import BackendURL
+    from kyrios._house.config import load_config
+    from kyrios.adapters import adapter
     from kyrios.environment import this_environment
+    from kyrios.settings import SETTINGS
 
     this_environment()
+    for port in ("data", "history"):
+        with suppress(Exception):  # the unit that needs it will say what is wrong with it
+            adapter(port, BackendURL.parse(load_config(SETTINGS).text(port)).scheme)
 
 
 def main() -> None:
