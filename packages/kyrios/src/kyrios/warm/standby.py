@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,11 +20,13 @@ PLACE = "KYRIOS_WARM_AT"
 #: Beginnings of the variables that differ from task to task, or that a shell sets; the DAG files hold the same list.
 PASSING = ("AIRFLOW_", "KYRIOS_", "OLDPWD", "PWD", "SHLVL", "_")
 
+_LONGEST = 100  # bytes of a socket's path, of the 107 that Linux takes
+
 
 def digest_of(environment: Mapping[str, str]) -> str:
     """Return the digest of the variables that do not differ from task to task."""
     lasting = sorted(item for item in environment.items() if not item[0].startswith(PASSING))
-    return hashlib.sha256(repr(lasting).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr(lasting).encode()).hexdigest()[:16]
 
 
 def stand_by() -> None:
@@ -34,9 +36,14 @@ def stand_by() -> None:
     if not place or place.rpartition("-")[2] != digest_of(os.environ):
         return
     seconds = standing()
-    if not seconds or not is_private(Path(place).parent) or _answers(place):
+    if not seconds or len(os.fsencode(place)) > _LONGEST or not is_private(Path(place).parent):
         return
-    with Path(f"{place}.log").open("wb") as log:
+    with Path(f"{place}.log").open("ab") as log:
+        try:  # the new process holds this lock as long as it lives
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        log.truncate(0)
         subprocess.Popen(
             [sys.executable, "-P", "-m", "kyrios.warm.runner", place, str(seconds), sys.argv[0]],
             stdin=subprocess.DEVNULL,
@@ -63,13 +70,3 @@ def is_private(folder: Path) -> bool:
     except OSError:
         return False
     return found.st_uid == os.getuid() and found.st_mode & 0o170077 == 0o040000
-
-
-def _answers(place: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as caller:
-        caller.settimeout(3)
-        try:
-            caller.connect(place)
-        except OSError:
-            return False
-        return True
