@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from typing import Any
+from unittest.mock import patch
 
 import hypothesis.strategies as st
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 
 from ptolemy.answers import Answer
+from ptolemy.http import text
 from ptolemy.http.text import json_items
 
 NUMBERS = [
@@ -31,9 +33,11 @@ def asked_one_by_one(table: pa.Table) -> Any:
 def check(table: pa.Table) -> None:
     wanted = asked_one_by_one(table)
 
-    assert json.loads(json_items(Answer(table, table.num_rows))) == wanted
-    assert json.loads(json_items(Answer(table, table.num_rows, backwards=True))) == wanted[::-1]
-    assert json_items(Answer(table, 0), b'{"a":', b"}") == b'{"a":' + json_items(Answer(table, 0)) + b"}"
+    for small in (0, 10_000):  # both ways of writing
+        with patch.object(text, "SMALL", small):
+            assert json.loads(json_items(Answer(table, table.num_rows))) == wanted
+            assert json.loads(json_items(Answer(table, table.num_rows, backwards=True))) == wanted[::-1]
+            assert json_items(Answer(table, 0), b'{"a":', b"}") == b'{"a":' + json_items(Answer(table, 0)) + b"}"
 
 
 @given(st.data())
@@ -75,15 +79,17 @@ def test_a_long_answer_is_written_in_parts_that_follow_one_another(rows: int):
     check(pa.concat_tables([table, table.slice(rows // 2)]).slice(rows // 3))
 
 
-@pytest.mark.parametrize("text", ['a"b', "a\\b", "a\nb", "a\0b", "a\x7fb", "中文吗", ""])
-def test_a_text_that_json_writes_otherwise_is_written_so(text: str):
-    check(pa.table({"a": [text] * 3, "b": [text, "x", None]}))
-    check(pa.table({"a": [text] * 300, "b": [text, "x", None] * 100, "c": [1.5] * 300}))
+@pytest.mark.parametrize("word", ['a"b', "a\\b", "a\nb", "a\0b", "a\x7fb", "中文吗", ""])
+def test_a_text_that_json_writes_otherwise_is_written_so(word: str):
+    check(pa.table({"a": [word] * 3, "b": [word, "x", None]}))
+    check(pa.table({"a": [word] * 300, "b": [word, "x", None] * 100, "c": [1.5] * 300}))
 
 
-def test_a_number_keeps_its_point_and_its_shortest_form():
+@pytest.mark.parametrize("small", [0, 600])
+def test_a_number_keeps_its_point_and_its_shortest_form(small: int):
     table = pa.table({"a": [3.0, 12.5, 0.05, -0.25, 10000.0, 12345678.9, 99999999.99, 1e8, 0.0001, 1e-5]})
 
-    assert json_items(Answer(table, 10)) == (
-        b"[[3.0],[12.5],[0.05],[-0.25],[10000.0],[12345678.9],[99999999.99],[100000000.0],[0.0001],[0.00001]]"
-    )
+    with patch.object(text, "SMALL", small):
+        assert json_items(Answer(table, 10)) == (
+            b"[[3.0],[12.5],[0.05],[-0.25],[10000.0],[12345678.9],[99999999.99],[100000000.0],[0.0001],[0.00001]]"
+        )
