@@ -172,7 +172,7 @@ def test_a_second_hub_on_the_same_port_is_refused_in_one_line(lab: Running, tmp_
 
 
 def test_doctor_asks_hub_and_tracker(lab: Running):
-    rows = {row["name"]: row for row in lab.project.told("jiyuan", "doctor") if row["name"].startswith("lab ")}
+    rows = {row["name"]: row for row in json.loads(lab.project.call("jiyuan", "doctor", "--json").stdout)}
 
     assert rows["lab hub"]["detail"].startswith("JupyterHub 6")
     assert rows["lab tracker"]["detail"].startswith("MLflow 3")
