@@ -43,7 +43,8 @@ class Project:
 
     def pids(self) -> dict[str, int]:
         """Return the processes of the lab's programs."""
-        return {row["component"]: row["pid"] for row in self.told("jiyuan", "lab", "status")}
+        done = self.call("jiyuan", "lab", "status", "--json")  # exit code 1 while one of them starts again
+        return {row["component"]: row["pid"] for row in json.loads(done.stdout)}
 
 
 @dataclass(frozen=True)
