@@ -74,5 +74,6 @@ CHINESE = {
     "lost": "已失联",
     "flow": "流程",
     "session": "会话",
+    "notebook": "笔记本",
     "run": "运行",
 }
