@@ -217,17 +217,16 @@ def package(centre: Centre) -> Callable[[str], Path]:
         )
         (place / "README.md").write_text("# one\n")
         (place / "src" / "one" / "__init__.py").write_text(f'"""One."""\n\n\ndef one():\n    return {value}\n')
-        done = centre.run("veda", "pack", "one", "--out", "packed")
+        path = centre.home / f"one-{value}.vedapkg"
+        done = centre.run("veda", "pack", "one", "--out", str(path))
         assert done.returncode == 0, done.stderr
-        return next((centre.home / "packed").glob("*.vedapkg"))
+        return path
 
     return pack
 
 
 def test_an_author_changes_no_package_under_its_version(centre: Centre, package: Callable[[str], Path]):
     assert centre.run("veda", "push", str(package("1"))).returncode == 0
-    (centre.home / "packed").rename(centre.home / "before")
-
     done = centre.run("veda", "push", str(package("2")))
 
     assert done.returncode == 5, done.stdout + done.stderr
