@@ -31,6 +31,6 @@ def filled(text: str, language: str) -> str:
 
 
 def _has_anchor(record: dict[str, Any]) -> bool:
-    # The least that any Python command takes is a floor, and no anchor; "the same" stands for itself only below another.
+    # The least that any Python command takes is a floor and no anchor; "the same" says nothing without the row above.
     is_whole = not record["id"].startswith("startup") and not record["figure"].startswith("the same")
     return record.get("peer_value") is not None and is_whole

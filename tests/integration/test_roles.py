@@ -150,9 +150,8 @@ def test_a_page_of_elsewhere_calls_no_server(centre: Centre, name: str):
 def test_a_reader_does_no_more_than_the_scopes_say(centre: Centre):
     token = centre.token("exia", "--method", "pdf")["token"]
     url = centre.serve("exia")
-    send = {"method": "POST", "body": b"[1.0]", "Content_Type": "application/json"}
-    assert ask(f"{url}/call/pdf", token, **send) == 200
-    assert ask(f"{url}/call/cdf", token, **send) == 403
+    assert ask(f"{url}/call/pdf", token, "POST", b"[1.0]", Content_Type="application/json") == 200
+    assert ask(f"{url}/call/cdf", token, "POST", b"[1.0]", Content_Type="application/json") == 403
 
     token = centre.token("kyrios", "--scope", "read")["token"]
     url = centre.serve("kyrios")
