@@ -43,7 +43,9 @@ def make(folder: Path, names: list[str]) -> None:
                 where /= "demo-out"
                 run = json.loads(call("kyrios", "runs", "list", "--limit", "1", "--json", home=where))[0]["run"]
             else:
-                run = json.loads(call("kyrios", "run", str(ROOT / "examples/flows" / name), "--json", home=where))["run"]
+                run = json.loads(call("kyrios", "run", str(ROOT / "examples/flows" / name), "--json", home=where))[
+                    "run"
+                ]
             call("jiyuan", "export", run, "-o", str(folder / f"{name}.zip"), home=where)
         print(f"made {name}.zip", flush=True)
     if "demo" in names:
