@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import gc
 import json
-import queue
 import statistics
 import subprocess
 import sys
@@ -22,26 +21,21 @@ import threading
 import time
 import tracemalloc
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.exia._peers import INSTALLED, Peer, Pooled, Thing, peers
 from benchmarks.figures import figure
 
 import exia
 from exia.errors import Conflict
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PEERS = ("psycopg-pool==3.3.3", "psycopg[binary]>=3.2", "pondpond==1.4.1", "SQLAlchemy==2.1.9")
 _ROUNDS = 15
 _LOOPS = 40_000
-
-
-class Thing:
-    __slots__ = ()
 
 
 class Floor:
@@ -60,9 +54,10 @@ class Floor:
 
 def figures() -> list[dict[str, Any]]:
     """Measure and return one dict per figure; the harness adds date, cpu and commit."""
-    words = [f"--with={peer}" for peer in _PEERS]
+    words = [f"--with={peer}" for peer in INSTALLED]
     source = _ROOT / "packages/exia/src"
-    command = ["uv", "run", "--quiet", "--no-project", "--isolated", f"--python={sys.executable}", *words]
+    uv = str(_ROOT / "scripts" / "uv")
+    command = [uv, "run", "--quiet", "--no-project", "--isolated", f"--python={sys.executable}", *words]
     program = (
         f"import sys; sys.path[:0] = [{str(_ROOT)!r}, {str(source)!r}]; from benchmarks.exia import pool; pool.tell()"
     )
@@ -86,30 +81,19 @@ def measured() -> list[dict[str, Any]]:
     full_ratio, _ = _paired(_leases, track="full")
     off_ratio, _ = _paired(_leases, track="off")
     explicit_ratio, _ = _paired(_acquires)
-    jain, best, throughput = _fairness()
     added, failed = _swaps()
-    rows = [
+    return [
         _figure("pool-lease-with", "lease and return with `with`, defaults, against the floor", with_ratio, "x", 5.5),
         _figure("pool-lease-with-ns", "lease and return with `with`, defaults, CPU time", with_ns, "ns", None),
         _figure("pool-lease-full", "the same with every borrower noted", full_ratio, "x", 13),
         _figure("pool-lease-off", "the same with no borrower noted", off_ratio, "x", None),
         _figure("pool-lease-explicit", "acquire() and release(), against the floor", explicit_ratio, "x", None),
-        _figure(
-            "pool-jain", "8 threads on 4 objects, 1 ms hold: Jain index", jain["exia"], "", 0.99, better="high",
-            rounds=9, peer=best, peer_value=jain[best],
-        ),
-        _figure(
-            "pool-throughput", "the same: leases per second, against the best unfair pool",
-            throughput, "x", 0.92, better="high", rounds=9, peer=best, peer_value=1.0,
-        ),
-        _figure("pool-idle-memory", "memory per idle object above the bare object", _idle_memory(), "B", 128, rounds=5),
+        *_fairness(),
+        _memory(),
         _figure("pool-swap-failed", "calls lost or failed by 100 swaps under 8 threads", failed, "", 0, rounds=5),
         _figure("pool-swap-p99", "what they add to the 99th percentile of waits", added, "ms", 1, rounds=5),
-    ]  # fmt: skip
-    for id, name, ratio in _peers():
-        what = f"lease and return, defaults, 4 objects: {name}, against the floor"
-        rows.append(_figure(f"pool-lease-{id}", what, with_ratio, "x", None, peer=name, peer_value=ratio))
-    return rows
+        *_peers(with_ratio),
+    ]
 
 
 _figure = partial(figure, "exia", rounds=_ROUNDS)
@@ -120,7 +104,7 @@ def _paired(measure: Any, **settings: Any) -> tuple[float, float]:
     floor = Floor()
     ratios, costs = [], []
     with exia.pool(Thing, max_size=4, **settings) as pool:
-        _fill(pool)
+        _fill(pool, 4)
         measure(pool, _LOOPS // 4)
         gc.disable()
         try:
@@ -134,8 +118,8 @@ def _paired(measure: Any, **settings: Any) -> tuple[float, float]:
     return statistics.median(ratios), statistics.median(costs)
 
 
-def _fill(pool: exia.Pool[Thing]) -> None:
-    for lease in [pool.acquire() for _ in range(4)]:
+def _fill(pool: exia.Pool[Thing], size: int) -> None:
+    for lease in [pool.acquire() for _ in range(size)]:
         lease.release()
 
 
@@ -165,94 +149,61 @@ def _acquires(pool: exia.Pool[Thing], n: int) -> float:
     return (time.thread_time_ns() - began) / n
 
 
-Opened = AbstractContextManager[Callable[[], AbstractContextManager[Any]]]
-
-
 @contextmanager
-def _ours() -> Any:
-    with exia.pool(Thing, max_size=4) as pool:
-        _fill(pool)
-        yield pool.lease
+def _ours(size: int) -> Iterator[Pooled]:
+    with exia.pool(Thing, max_size=size, min_idle=size) as pool:
+        yield Pooled(pool.acquire, lambda lease: lease.release())
 
 
-@contextmanager
-def _lifo_queue() -> Any:
-    idle: queue.LifoQueue[Thing] = queue.LifoQueue()
-    for _ in range(4):
-        idle.put(Thing())
-
-    @contextmanager
-    def lease() -> Any:
-        thing = idle.get()
-        try:
-            yield thing
-        finally:
-            idle.put(thing)
-
-    yield lease
-
-
-@contextmanager
-def _sqlalchemy() -> Any:
-    import warnings
-
-    from sqlalchemy.pool import QueuePool
-
-    class Connection:
-        def close(self) -> None: ...
-        def rollback(self) -> None: ...
-        def commit(self) -> None: ...
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs: Any = QueuePool(Connection, pool_size=4, max_overflow=0)
-
-    @contextmanager
-    def lease() -> Any:
-        one = theirs.connect()
-        try:
-            yield one
-        finally:
-            one.close()
-
-    yield lease
-    theirs.dispose()
-
-
-def _fairness(rounds: int = 9, seconds: float = 0.5) -> tuple[dict[str, float], str, float]:
-    """Let 8 threads lease 4 objects for 1 ms each.
-
-    Returns
-    -------
-    tuple
-        The median of Jain's index per pool, the fastest of the unfair pools, and the median of the
-        paired ratios of our leases per second to its.
-    """
-    pools: dict[str, Callable[[], Any]] = {"exia": _ours, "queue.LifoQueue": _lifo_queue}
-    with suppress(ImportError):
-        pools[f"SQLAlchemy {version('SQLAlchemy')} QueuePool"] = _sqlalchemy
-    indices: dict[str, list[float]] = {name: [] for name in pools}
-    rates: dict[str, list[float]] = {name: [] for name in pools}
+def _fairness(rounds: int = 9, seconds: float = 0.5) -> list[dict[str, Any]]:
+    """Let 8 threads lease 4 objects for 1 ms each, in each bounded pool in turn."""
+    pools = [Peer("exia", "exia", _ours, fair=True), *(peer for peer in peers() if peer.bounded)]
+    indices: dict[str, list[float]] = {pool.id: [] for pool in pools}
+    rates: dict[str, list[float]] = {pool.id: [] for pool in pools}
     for _ in range(rounds):
-        for name, opened in pools.items():
-            shares = _shares(opened, seconds)
-            indices[name].append(sum(shares) ** 2 / (8 * sum(s * s for s in shares)))
-            rates[name].append(sum(shares) / seconds)
-    best = max((name for name in rates if name != "exia"), key=lambda name: statistics.median(rates[name]))
-    ratio = statistics.median(ours / theirs for ours, theirs in zip(rates["exia"], rates[best], strict=True))
-    return {name: statistics.median(values) for name, values in indices.items()}, best, ratio
+        for pool in pools:
+            shares = _shares(pool.opened, seconds)
+            indices[pool.id].append(sum(shares) ** 2 / (8 * sum(s * s for s in shares)))
+            rates[pool.id].append(sum(shares) / seconds)
+    jain = {id: statistics.median(values) for id, values in indices.items()}
+    unfair = [pool for pool in pools if not pool.fair]
+    fairest = max(pools[1:], key=lambda pool: jain[pool.id])
+    fastest = max(unfair, key=lambda pool: statistics.median(rates[pool.id]))
+    ratio = statistics.median(a / b for a, b in zip(rates["exia"], rates[fastest.id], strict=True))
+    what = "8 threads on 4 objects, 1 ms hold: Jain index"
+    rows = [
+        _figure(
+            "pool-jain", what, jain["exia"], "", 0.99, better="high", rounds=rounds, peer=fairest.name,
+            peer_value=jain[fairest.id],
+        ),
+        _figure(
+            "pool-throughput", "the same: leases per second, against the best unfair pool",
+            ratio, "x", 0.92, better="high", rounds=rounds, peer=fastest.name, peer_value=1.0,
+        ),
+    ]  # fmt: skip
+    for pool in unfair:
+        rows.append(
+            _figure(
+                f"pool-jain-{pool.id}", f"{what}: {pool.name}", jain["exia"], "", None, better="high", rounds=rounds,
+                peer=pool.name, peer_value=jain[pool.id],
+            )
+        )  # fmt: skip
+    return rows
 
 
-def _shares(opened: Callable[[], Any], seconds: float) -> list[int]:
+def _shares(opened: Callable[[int], Any], seconds: float) -> list[int]:
     shares = [0] * 8
     start, stop = threading.Barrier(9), threading.Event()
-    with opened() as lease:
+    with opened(4) as (take, give):
 
         def work(i: int) -> None:
             start.wait()
             while not stop.is_set():
-                with lease():
+                one = take()
+                try:
                     time.sleep(0.001)
+                finally:
+                    give(one)
                 shares[i] += 1
 
         threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
@@ -314,109 +265,58 @@ def _waits(swaps: int, seconds: float) -> tuple[float, int]:
     return statistics.quantiles([w for one in waits for w in one], n=100)[98], sum(failed)
 
 
-def _idle_memory(rounds: int = 5, n: int = 2_000) -> float:
-    """Return the median of bytes per idle object, without the object's own."""
-    costs = []
-    for _ in range(rounds):
-        with exia.pool(Thing, max_size=n) as pool:
-            tracemalloc.start()
-            leases = [pool.acquire() for _ in range(n)]
-            while leases:
-                leases.pop().release()
-            del leases
-            costs.append(tracemalloc.get_traced_memory()[0] / n - sys.getsizeof(Thing()))
-            tracemalloc.stop()
-    return statistics.median(costs)
+def _memory(rounds: int = 5) -> dict[str, Any]:
+    """Return what an idle object takes above the bare one, here and in the most frugal peer that lends as we do."""
+    # A queue knows nothing of its objects: no counts, no age, no borrower.
+    measured = {
+        peer.name: _idle_memory(peer.opened, rounds) for peer in peers() if peer.id in ("dbutils", "sqlalchemy")
+    }
+    best = min(measured, key=measured.__getitem__, default=None)
+    return _figure(
+        "pool-idle-memory", "memory per idle object above the bare object", _idle_memory(_ours, rounds), "B", 128,
+        rounds=rounds, peer=best, peer_value=None if best is None else measured[best],
+    )  # fmt: skip
 
 
-def _peers() -> list[tuple[str, str, float]]:
-    """Return what each peer that is installed costs against the floor: id, name with settings, ratio."""
-    found = []
-    for id, turn in (("psycopg", _psycopg_pool), ("pondpond", _pondpond), ("sqlalchemy", _queue_pool)):
-        try:
-            name, one, close = turn()
-        except ImportError:
-            continue
-        try:
-            found.append((id, name, _against_floor(one)))
-        finally:
-            close()
-    return found
+def _idle_memory(opened: Callable[[int], Any], rounds: int, n: int = 2_000) -> float:
+    """Return the median of bytes per idle object, without the object's own and what any pool takes once."""
+
+    def held(size: int) -> int:
+        gc.collect()
+        tracemalloc.start()
+        with opened(size):
+            gc.collect()
+            found = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return found
+
+    held(1)  # what is imported and made once
+    costs = [(held(n + 1) - held(1)) / n for _ in range(rounds)]
+    return statistics.median(costs) - sys.getsizeof(Thing())
 
 
-def _against_floor(one: Callable[[], None], n: int = _LOOPS // 10) -> float:
+def _peers(ours: float) -> list[dict[str, Any]]:
+    """Return what each peer costs against the floor."""
+    rows = []
+    for peer in peers():
+        with peer.opened(4) as pooled:
+            ratio = _against_floor(pooled)
+        what = f"lease and return, defaults, 4 objects: {peer.name}, against the floor"
+        rows.append(_figure(f"pool-lease-{peer.id}", what, ours, "x", None, peer=peer.name, peer_value=ratio))
+    return rows
+
+
+def _against_floor(pooled: Pooled, n: int = _LOOPS // 10) -> float:
     floor, ratios = Floor(), []
+    take, give = pooled
     for _ in range(_ROUNDS):
         before = _turns(floor)
         began = time.thread_time_ns()
         for _ in range(n):
-            one()
+            give(take())
         cost = (time.thread_time_ns() - began) / n
         ratios.append(2 * cost / (before + _turns(floor)))
     return statistics.median(ratios)
-
-
-def _psycopg_pool() -> tuple[str, Callable[[], None], Callable[[], None]]:
-    from psycopg.pq import TransactionStatus
-    from psycopg_pool import ConnectionPool
-
-    class Info:
-        transaction_status = TransactionStatus.IDLE
-
-    class Connection:
-        info = Info()
-        pgconn = Info()
-        closed = False
-        _pool: Any = None
-
-        @classmethod
-        def connect(cls, *args: Any, **kwargs: Any) -> Connection:
-            return cls()
-
-        def close(self) -> None:
-            self.closed = True
-
-    # Its defaults are its best here: no check, no reset, four connections held open.
-    theirs: Any = ConnectionPool("", connection_class=Connection, min_size=4, max_size=4, open=True)
-    theirs.wait()
-    name = f"psycopg_pool {version('psycopg-pool')}, defaults, stand-in connections"
-    return name, lambda: theirs.putconn(theirs.getconn()), theirs.close
-
-
-def _pondpond() -> tuple[str, Callable[[], None], Callable[[], None]]:
-    from pond import Pond, PooledObject, PooledObjectFactory
-
-    class Things(PooledObjectFactory):  # type: ignore[misc]
-        def createInstance(self) -> Any:
-            return PooledObject(Thing())
-
-        def destroy(self, pooled_object: Any) -> None: ...
-
-        def reset(self, pooled_object: Any, **kwargs: Any) -> Any:
-            return pooled_object
-
-        def validate(self, pooled_object: Any) -> bool:
-            return True
-
-    # Eviction off is its best; its default costs three times as much.
-    theirs: Any = Pond(time_between_eviction_runs=-1)
-    theirs.register(Things(pooled_maxsize=4, least_one=False), name="things")
-    name = f"pondpond {version('pondpond')}, eviction off"
-    return name, lambda: theirs.recycle(theirs.borrow(name="things"), name="things"), lambda: None
-
-
-def _queue_pool() -> tuple[str, Callable[[], None], Callable[[], None]]:
-    opened = _sqlalchemy()
-    lease = opened.__enter__()
-
-    def turn() -> None:
-        with lease():
-            pass
-
-    def close() -> None:
-        opened.__exit__(None, None, None)
-
-    return f"SQLAlchemy {version('SQLAlchemy')} QueuePool, defaults", turn, close
 
 
 if __name__ == "__main__":

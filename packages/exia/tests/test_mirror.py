@@ -170,6 +170,39 @@ def test_it_says_that_it_answers(mirror):
     assert mirror.ping().startswith("MLflow 3.")
 
 
+@pytest.mark.mlflow
+def test_tags_and_notes_of_a_run_that_has_ended_are_copied(server, monkeypatch):
+    monkeypatch.setenv("EXIA_MIRROR", server.url)
+    with exia.run("ended", tags={"desk": "alpha"}) as run:
+        pass
+    exia.add_tags(run.id, {"stage": "live", "desk": "beta"})
+    exia.add_note(run.id, "best of May")
+    journal.close_journals()
+    store = exia.open_runs()
+    exia.add_tags(run.id, {"by": "li"}, store=store)
+    store.close()
+    journal.close_journals()
+
+    kept = server.run(run.id)
+    assert {key: kept["tags"][key] for key in ("stage", "desk", "by")} == {"stage": "live", "desk": "beta", "by": "li"}
+    assert kept["tags"]["mlflow.note.content"].endswith(" best of May")
+    assert kept["info"]["status"] == "FINISHED"
+
+
+def test_a_tag_waits_for_a_mirror_that_is_down_and_is_not_given_to_the_store_twice(monkeypatch):
+    with exia.run("down") as run:
+        pass
+    down = f"mlflow://127.0.0.1:{_free_port()}/x"
+    monkeypatch.setenv("EXIA_MIRROR", down)
+    exia.add_tags(run.id, {"stage": "live"})
+    monkeypatch.setenv("EXIA_MIRROR", "none")
+    exia.add_tags(run.id, {"stage": "over"})
+    journal.close_journals()
+
+    assert exia.get_run(run.id).tags == {"stage": "over"}
+    assert [(b.port, b.place) for b in backlogs()] == [("mirror", down)]
+
+
 def test_a_mirror_that_is_down_delays_neither_the_run_nor_the_store(monkeypatch, caplog):
     down = f"mlflow://127.0.0.1:{_free_port()}/x"
     monkeypatch.setenv("EXIA_MIRROR", down)

@@ -7,6 +7,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 from datetime import date
 
 import numpy as np
@@ -27,6 +28,7 @@ from exia.errors import (
 from exia.models.isolation import fence
 from exia.models.isolation.apart import Replies
 from exia.models.isolation.data import packed, unpacked
+from exia.models.isolation.limits import processors
 
 
 class Hostile:
@@ -186,6 +188,86 @@ class TestFence:
         monkeypatch.setenv("EXIA_ISOLATE", "unfenced")
         with exia.models.load("normal") as model:
             assert model.cdf(3.0) == 0.5
+
+
+class TestLimits:
+    """How much of the machine a model may take."""
+
+    def test_its_memory_is_bounded_and_the_next_call_is_served(self, isolate, monkeypatch):
+        monkeypatch.setenv("EXIA_ISOLATE_MEMORY", str(1 << 30))
+        eater = "type('M', (), {'eat': lambda self, n: len(bytearray(n))})()"
+        exia.models.save("eater", Hostile(eater), format="isolated")
+
+        with exia.models.load("eater") as model:
+            with pytest.raises(MethodFailed, match="MemoryError") as caught:
+                model.eat(2 << 30)
+            assert caught.value.hint.startswith("EXIA_ISOLATE_MEMORY")
+            assert model.eat(1000) == 1000
+
+    def test_it_cannot_raise_a_limit_again(self, isolate):
+        assert told("__import__('resource').setrlimit(9, (1 << 40, 1 << 40))") in ("ValueError", "PermissionError")
+
+    @pytest.mark.parametrize(("setting", "most"), [("1", 1), ("0", None)])
+    def test_its_processors_are_bounded(self, isolate, monkeypatch, setting, most):
+        monkeypatch.setenv("EXIA_ISOLATE_PROCESSORS", setting)
+
+        may = int(told("len(__import__('os').sched_getaffinity(0))"))
+        assert may == (most or len(os.sched_getaffinity(0)))
+
+    @pytest.mark.skipif(bool(fence.missing()), reason=f"no fences here: {fence.missing()}")
+    def test_it_cannot_choose_its_processors(self, isolate):
+        assert told("__import__('os').sched_setaffinity(0, range(64))") == "PermissionError"
+
+    def test_those_that_are_started_one_after_the_other_share_no_processor(self, monkeypatch):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 3, 5, 7})
+
+        assert {tuple(processors(1)) for _ in range(4)} == {(2,), (3,), (5,), (7,)}
+        assert {tuple(processors(2)) for _ in range(2)} == {(2, 3), (5, 7)}
+        assert processors(9) == [2, 3, 5, 7]
+        assert processors(0) == []
+
+    def test_a_call_that_takes_too_long_is_ended_and_the_pool_makes_another(self, isolate, monkeypatch):
+        sleeper = "type('M', (), {'wait': lambda self, s: __import__('time').sleep(s), 'one': lambda self: 1})()"
+        exia.models.save("sleeper", Hostile(sleeper), format="isolated")
+
+        with exia.pool("model:sleeper", max_size=1) as pool:
+            lease = pool.acquire()
+            lease.object._channel.bound(0, 0.2)
+            with pytest.raises(WorkerDied, match="gave no answer within") as caught:
+                lease.call("wait", 60)
+            lease.release()
+            assert caught.value.hint.startswith("EXIA_ISOLATE_TIMEOUT")
+            with pool.lease() as one:
+                assert one.one() == 1
+
+    def test_an_answer_that_comes_byte_by_byte_does_not_begin_the_time_anew(self):
+        here, there = socket.socketpair()
+        with here, there:
+            replies = Replies(here, 0, 0)
+            replies.bound(0, 0.3)
+            stop = threading.Event()
+
+            def trickle():
+                while not stop.wait(0.05):
+                    there.send(b"\0")
+
+            thread = threading.Thread(target=trickle)
+            there.sendall(b"\0\0\0\2")
+            thread.start()
+            with pytest.raises(TimeoutError):
+                replies.receive()
+            stop.set()
+            thread.join()
+
+    @pytest.mark.parametrize(
+        ("setting", "value"), [("MEMORY", "-1"), ("PROCESSORS", "-1"), ("TIMEOUT", "-1"), ("TIMEOUT", "inf")]
+    )
+    def test_a_limit_that_makes_no_sense_is_refused(self, isolate, monkeypatch, setting, value):
+        exia.models.save("normal", statistics.NormalDist(3.0), format="isolated")
+        monkeypatch.setenv(f"EXIA_ISOLATE_{setting}", value)
+
+        with pytest.raises(BadInput, match=f"isolate_{setting.lower()} must be 0 or more"):
+            exia.models.load("normal")
 
 
 def test_without_fences_the_environment_is_clean_all_the_same(monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 import exia
 import exia.models
 import exia.params
-from exia.errors import BackendUnavailable, BadInput, PoolNotFound, RefNotFound
+from exia.errors import BackendUnavailable, BadInput, PoolNotFound, PoolTimeout, RefNotFound
 from exia.lineage import lineage_of
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "lineage.schema.json").read_text())
@@ -121,6 +121,31 @@ def test_an_async_pool_records_itself_too():
         "session", [{"ref": "Model@unknown", "name": "Model", "version": "unknown", "digest": "unknown"}],
     )  # fmt: skip
     assert record["parameters"]["values"] == {"window": 5}
+
+
+def test_a_pool_by_key_records_which_keys_were_leased_also_those_that_it_has_forgotten():
+    with exia.keyed_pool(Model, max_total=1, name="by symbol", record=True) as pools:
+        for window in (20, 20, 40, 60):
+            with pools.lease(window):
+                pass
+        with pytest.raises(KeyError), pools.lease(60):
+            raise KeyError
+        with pools.lease(20), pytest.raises(PoolTimeout):
+            pools.acquire(40, timeout=0)
+
+    (found,) = exia.find_runs("tags.pool = 'by symbol'")
+    facts = found.facts["session"]
+    assert (found.status, facts["max_total"], facts["keys"], facts["leases"]) == ("finished", 1, 3, 6)
+    assert facts["leases_by_key"] == {"20": 3, "60": 2, "40": 1}
+    assert found.metrics == {"leases": 6.0, "errors": 1.0, "timeouts": 1.0}
+    assert [package["ref"] for package in session()["packages"]] == ["Model@unknown"]
+
+
+def test_a_pool_by_key_that_was_not_told_to_records_nothing():
+    with exia.keyed_pool(Model, max_total=1) as pools, pools.lease(20):
+        pass
+
+    assert list(exia.find_runs()) == []
 
 
 def test_a_pool_of_any_name_and_parameters_is_recorded():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,11 +13,13 @@ from exia.errors import ExiaError
 from exia.plain import plain
 from exia.pooling.changing import Changing
 from exia.pooling.events import Event
+from exia.pooling.keyed import Done, KeyedPool
 from exia.recording import Run, run
 from exia.runs.port import checked_run_name
 
 #: What changes the packages or the parameters of new leases.
 _CHANGES = {"swapped", "canary", "undone", "params"}
+_MOST_KEYS = 100  #: Keys of a pool by key whose leases are recorded one by one.
 
 
 def record_session(pool: Any) -> Run:
@@ -51,6 +54,38 @@ def record_session(pool: Any) -> Run:
     pool.listen(listen)
     # A pool that nobody closed ends with its object, or with the process.
     finalize(pool, _finish, found)
+    return found
+
+
+def record_keyed(pools: KeyedPool[Any, Any]) -> Run:
+    """Record a pool by key from now until it is closed; return the run that holds the record.
+
+    Raises
+    ------
+    BackendUnavailable
+        If the log of runs on this disk cannot be written.
+    """
+    found = run(_name(pools.name), tags={"pool": pools.name}).start()
+    facts = {"pool": pools.name, "max_total": pools.max_total}
+    _facts(found, {"session": facts, _key(pools.target): _package(pools.target, "")})
+    pools._past = Done(Counter(), Counter())
+    weak = ref(pools)
+
+    def end() -> None:
+        mine = weak()
+        if mine is None or found._ended:
+            return
+        counts, leases = mine.done()
+        total = sum(leases.values())
+        most = {str(key): n for key, n in leases.most_common(_MOST_KEYS)}
+        counted = {"leases": total, "keys": len(leases), "leases_by_key": most}
+        package = _package(mine.target, "") | {"leases": total}
+        _facts(found, {"session": facts | counted, _key(mine.target): package})
+        found.log_metrics({"leases": total, "errors": counts["errors"], "timeouts": counts["timeouts"]})
+        _finish(found)
+
+    pools._ended = end
+    finalize(pools, _finish, found)
     return found
 
 

@@ -19,4 +19,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("trusted_keys", "", "Folder of the public keys whose models load; one in the home by default."),
     Setting("unpickle", "", "What a model in the format pickle may name: module:name, parted by blanks. Empty: none."),
     Setting("isolate", "off", "Whether models in the format isolated load: off, isolated, or unfenced."),
+    Setting("isolate_memory", 4 << 30, "Bytes that the process of an isolated model may take; 0: no limit."),
+    Setting("isolate_processors", 1, "Processors that the process of an isolated model may use; 0: all."),
+    Setting(
+        "isolate_timeout", 60.0, "Seconds after which a call of an isolated model, or its loading, is ended; 0: never."
+    ),
 )

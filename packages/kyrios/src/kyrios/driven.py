@@ -56,7 +56,8 @@ class Driven:
         with _settling(identity):
             run = execution.so_far()
             if name in execution.kept():
-                return run
+                self._settle(execution)  # whoever ran it may have been killed before that
+                return execution.so_far()
             states = {u: run.task(u).state for u in task.upstream}
             verdict = task.verdict(states)
             open_ = [u for u in task.upstream if states[u] not in SUCCESSFUL]
@@ -100,7 +101,8 @@ class Driven:
             kept = set(execution.kept())
             tasks = tuple(graph.task(name) for name in graph.fused[group] if name not in kept)
             if not tasks:
-                return run
+                self._settle(execution)
+                return execution.so_far()
             names = {task.name for task in tasks}
             before = sorted({name for task in tasks for name in task.upstream} - names)
             ended = {name: run.task(name).state for name in before}
@@ -164,7 +166,7 @@ class Driven:
             execution.move_run([State.QUEUED, State.RUNNING])
 
     def _settle(self, execution: Execution) -> None:
-        """Give the run the state that follows from its units', and write its lineage."""
+        """Give the run the state that follows from its units', and write its lineage once it has ended."""
         run = execution.so_far()
         if self._skip_what_failed(execution, run):
             run = execution.so_far()
@@ -175,7 +177,9 @@ class Driven:
                 execution.move_run([State.FAILED])
             elif State.DECLARED not in states and State.CANCELLED not in states:
                 execution.move_run([State.SUCCEEDED])
-        execution.write_lineage()
+            run = execution.so_far()
+        if run.state in FINISHED:
+            execution.write_lineage()
 
     def _skip_what_failed(self, execution: Execution, run: Run) -> bool:
         """Record as skipped what a failure has cut off: its scheduler will never call it."""

@@ -3,74 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from time import monotonic
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from exia.errors import BadInput, PoolBusy, PoolClosed, PoolTimeout
+from exia.errors import BadInput, PoolClosed, PoolTimeout
 from exia.pooling.entry import Entry, Lease
+from exia.pooling.factory import name_of
 from exia.pooling.limits import Limits
+from exia.pooling.permits import Permits
 from exia.pooling.pool import Pool
 from exia.pooling.statistics import PoolStats
 from exia.pooling.targets import resolved
-from exia.pooling.waiting import Waiter, seconds, whole
+from exia.pooling.waiting import seconds, whole
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
-
-
-class Permits:
-    """At most `most` at once, in the order of asking; each use of it is under `lock`, but waiting is not."""
-
-    def __init__(self, lock: threading.Lock, most: int) -> None:
-        self._lock = lock
-        self.most = most
-        self.out = 0
-        self.waiters: deque[Waiter] = deque()
-
-    def take(self, deadline: float, most_waiting: int | None = None) -> bool:
-        """Wait in turn for a permit; False if none came until `deadline` (monotonic seconds)."""
-        waiter = Waiter()
-        with self._lock:
-            if not self.waiters and self.out < self.most:
-                self.out += 1
-                return True
-            if monotonic() < deadline and most_waiting is not None and len(self.waiters) >= most_waiting:
-                raise PoolBusy(f"{len(self.waiters)} callers wait already", hint="raise the size or max_waiting")
-            self.waiters.append(waiter)
-        served = False
-        try:
-            while not waiter.wait(deadline):
-                if monotonic() >= deadline:
-                    break
-            with self._lock:
-                # Served in the last moment counts: the permit is ours.
-                served = waiter not in self.waiters
-        finally:
-            if not served:
-                with self._lock:
-                    if waiter in self.waiters:
-                        self.waiters.remove(waiter)
-                    else:
-                        self.out -= 1  # interrupted, and served a moment ago
-                    self.match()
-        return served
-
-    def give(self) -> None:
-        """Give one back."""
-        with self._lock:
-            self.out -= 1
-            self.match()
-
-    def match(self) -> None:
-        """Serve the oldest waiters; the lock is held."""
-        while self.waiters and self.out < self.most:
-            self.out += 1
-            self.waiters.popleft().bell.release()
 
 
 class Slot(Generic[T]):
@@ -81,6 +34,19 @@ class Slot(Generic[T]):
         self.permits = permits
         self.users = 0  #: Callers that lease, hold or wait.
         self.used = 0.0  #: Monotonic second of the last lease.
+
+
+class Done(NamedTuple):
+    """What a pool by key has done."""
+
+    counts: Counter[str]  #: ``errors`` and ``timeouts``.
+    leases: Counter[Hashable]  #: Of each key.
+
+    def add(self, key: Hashable, pool: Pool[Any]) -> None:
+        """Add what the pool of `key` has done."""
+        stats = pool.stats()
+        self.counts.update(errors=stats.errors, timeouts=stats.timeouts)
+        self.leases[key] += stats.leases
 
 
 class KeyedPool(Generic[K, T]):
@@ -99,6 +65,13 @@ class KeyedPool(Generic[K, T]):
         self._total = Permits(self._lock, whole(max_total, "max_total", 1))
         self._slots: dict[K, Slot[T]] = {}
         self._closed = False
+        self._ended: Callable[[], None] | None = None  # told once, when it is closed
+        self._past: Done | None = None  # what keys that were forgotten have had, where it is recorded
+
+    @property
+    def target(self) -> str:
+        """The name of what makes the objects."""
+        return name_of(self._target)
 
     @property
     def max_total(self) -> int:
@@ -126,6 +99,9 @@ class KeyedPool(Generic[K, T]):
         try:
             for permits in (slot.permits, self._total):
                 if not permits.take(deadline, self._limits.max_waiting):
+                    if self._past is not None:
+                        with self._lock:
+                            self._past.counts["timeouts"] += 1
                     raise PoolTimeout(
                         f"no object of pool {self.name!r} for {key!r} within {limit:g} s: "
                         f"{slot.permits.out} of {slot.permits.most} of the key leased, "
@@ -146,6 +122,16 @@ class KeyedPool(Generic[K, T]):
         with self._lock:
             slots = dict(self._slots)
         return {key: slot.pool.stats() for key, slot in slots.items()}
+
+    def done(self) -> Done:
+        """Return what it has done since it was opened; of keys that were forgotten only if it is recorded."""
+        with self._lock:
+            slots = dict(self._slots)
+            past = self._past or Done(Counter(), Counter())
+            found = Done(past.counts.copy(), past.leases.copy())
+        for key, slot in slots.items():
+            found.add(key, slot.pool)
+        return found
 
     def clear(self) -> int:
         """Destroy what is idle, of all keys; return how many."""
@@ -177,7 +163,11 @@ class KeyedPool(Generic[K, T]):
             for permits in (self._total, *(slot.permits for slot in slots)):
                 permits.most = 1 << 30  # whoever waits goes on, and finds it closed
                 permits.match()
-        return sum(slot.pool.close(max(0.0, deadline - monotonic())) for slot in slots)
+        left = sum(slot.pool.close(max(0.0, deadline - monotonic())) for slot in slots)
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
+        return left
 
     def __enter__(self) -> KeyedPool[K, T]:
         return self
@@ -234,6 +224,9 @@ class KeyedPool(Generic[K, T]):
         with self._lock:
             empty = [key for key, slot in self._slots.items() if not slot.users and not slot.pool._entries]
             pools = [self._slots.pop(key).pool for key in empty]
+            if self._past is not None:
+                for key, pool in zip(empty, pools, strict=True):
+                    self._past.add(key, pool)
         for pool in pools:
             pool.close(0)
 
@@ -276,7 +269,7 @@ class KeyedLease(Generic[T]):
 
 
 def keyed_pool(
-    target: Callable[[K], Any], *, max_total: int, name: str = "keyed", **settings: Any
+    target: Callable[[K], Any], *, max_total: int, name: str = "keyed", record: bool = False, **settings: Any
 ) -> KeyedPool[K, Any]:
     """Open a pool per key, with one cap over all keys.
 
@@ -288,6 +281,9 @@ def keyed_pool(
         The most objects that exist at once, over all keys.
     name
         What messages call it.
+    record
+        Record the pool's life as a run of its name: how many leases and errors there were, and which keys had
+        most of the leases.
     settings
         Those of `exia.pool`, for each key: ``max_size``, ``timeout``, ``max_waiting`` and the others.
 
@@ -301,4 +297,8 @@ def keyed_pool(
     """
     if not callable(target):
         raise BadInput(f"cannot pool {target!r} by key", hint="give a callable that takes the key")
-    return KeyedPool(target, Limits().changed(**settings), max_total=max_total, name=name)
+    opened: KeyedPool[K, Any] = KeyedPool(target, Limits().changed(**settings), max_total=max_total, name=name)
+    if record:
+        # By name, as in `exia.pool`: a pool that is not recorded loads nothing of runs.
+        import_module("exia.session").record_keyed(opened)
+    return opened

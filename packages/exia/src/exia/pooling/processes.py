@@ -91,11 +91,11 @@ class Remote(Elsewhere):
                     f"the arguments cannot be sent to another process: {exc}", hint="send data, not open files or locks"
                 ) from None
             except OSError as exc:
-                raise self._died() from exc
+                raise self._died(exc) from exc
             try:
                 done, value = self._channel.receive()
             except (EOFError, OSError) as exc:
-                raise self._died() from exc
+                raise self._died(exc) from exc
             except BaseException:
                 # Half an answer is left on the line: nothing that is sent now would find its own.
                 self._alive = False
@@ -110,7 +110,7 @@ class Remote(Elsewhere):
         failed: Exception = value
         return failed
 
-    def _died(self) -> WorkerDied:
+    def _died(self, why: Exception) -> WorkerDied:
         self._alive = False
         try:
             code: int | str = self._process.wait(_PATIENCE)

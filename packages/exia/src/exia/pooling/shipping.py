@@ -84,11 +84,15 @@ class Channel:
         data = bytearray(size)
         view = memoryview(data)
         while view:
-            n = self.sock.recv_into(view)
+            n = self._next(view)
             if not n:
                 raise EOFError
             view = view[n:]
         return data
+
+    def _next(self, view: memoryview) -> int:
+        """Read some bytes into `view` and return how many; 0 if the other end is gone."""
+        return self.sock.recv_into(view)
 
     def _put(self, part: memoryview, at: int) -> None:
         while part:

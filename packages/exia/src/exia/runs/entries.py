@@ -67,9 +67,12 @@ def start(record: RunRecord) -> dict[str, Any]:
     return {"do": "start", "run": record.id, "record": vars(record)}
 
 
-def log(run_id: str, values: Values | None = None, heartbeat: str | None = None) -> dict[str, Any]:
-    """Return the entry that something of a run is set."""
-    return {"do": "log", "run": run_id, "values": values or {}, "heartbeat": heartbeat}
+def log(
+    run_id: str, values: Values | None = None, heartbeat: str | None = None, *, only: str | None = None
+) -> dict[str, Any]:
+    """Return the entry that something of a run is set; `only` names the one port that it is for."""
+    said = {"do": "log", "run": run_id, "values": values or {}, "heartbeat": heartbeat}
+    return said if only is None else {**said, "only": only}
 
 
 def finish(run_id: str, status: Status, ended: str, error: str | None, traceback: str | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from exia.runs.life import judged
 from exia.runs.port import checked_note, checked_tags
 
 _PAGE = 200
+_PATIENCE = 5.0  #: Seconds that the log may take for a tag, and a mirror that answers.
 _FEW = 4  # letters of an id, or every word would be the beginning of one
 
 
@@ -90,7 +91,7 @@ def read_artifact(prefix: str, name: str, *, store: str | RunStore | None = None
 
 
 def add_tags(prefix: str, tags: Mapping[str, str], *, store: str | RunStore | None = None) -> RunRecord:
-    """Set tags of a run, also of one that has ended, and return it; a mirror does not hear of them.
+    """Set tags of a run, also of one that has ended, and return it; mirrors get them as they get runs.
 
     Raises
     ------
@@ -112,7 +113,24 @@ def _add(prefix: str, values: Values, store: str | RunStore | None) -> RunRecord
     with opened(store) as runs:
         run_id = full_id(runs, prefix)
         runs.log(run_id, (), values)
+        _mirror(run_id, values, store)
         return judged(runs.get(run_id))
+
+
+def _mirror(run_id: str, values: Values, store: str | RunStore | None) -> None:
+    """Let the mirrors have what the store has been given; one that is down gets it later."""
+    from exia.runs import entries, places
+    from exia.runs.journal import journal_for
+
+    mirrors = places.mirrors()
+    if not mirrors:
+        return
+    # The log that runs of this process are told to, so that a mirror hears of the run first; a run with an open
+    # store of its own has a log of its own, which ends with it.
+    named = store is None or isinstance(store, str)
+    journal = journal_for([places.place_of(store), *mirrors] if named else mirrors)  # type: ignore[arg-type]
+    journal.put(entries.log(run_id, values, only="mirror"))
+    journal.commit(_PATIENCE, _PATIENCE)
 
 
 def full_id(runs: RunStore, prefix: str) -> str:

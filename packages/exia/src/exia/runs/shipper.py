@@ -154,6 +154,8 @@ def deliver(sink: RunSink, place: Place, records: list[Record]) -> None:
     for record in records:
         try:
             said = entry(record.data)
+            if said.get("only") not in (None, place.port):
+                continue
             place.carry(sink, said)
             tell(sink, said)
         except (BadInput, NotFound, Damaged) as exc:

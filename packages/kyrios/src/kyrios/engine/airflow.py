@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kyrios._house.backends import BackendURL
 from kyrios.engine.port import Engine, Target
 from kyrios.graph import Graph, Task
+from kyrios.warm.standby import PASSING
 
 
 class AirflowEngine:
@@ -49,8 +50,10 @@ class AirflowEngine:
         environment = {key: plain(value) for key, value in sorted(target.environment.items())}
         waits = any(task["retries"] or task["timeout"] for task in tasks)
         text = render_template(
-            "airflow.py.j2", graph, target, tasks=tasks, edges=edges, waits=waits, environment=environment
-        )
+            "airflow.py.j2", graph, target, tasks=tasks, edges=edges, waits=waits, environment=environment,
+            # A command of several words may be a shell's or another machine's: nobody stands by there.
+            warm=shlex.quote(target.command) == target.command, passing=PASSING,
+        )  # fmt: skip
         return {f"{graph.flow}.py": text}
 
 

@@ -106,7 +106,10 @@ def identifier(name: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN else name
 
 
-_TAKEN = {"dag", "datetime", "timedelta", "pendulum", "annotations", "dict", "str", "int", "bool", "list", "print"}
+_TAKEN = {
+    *("dag", "datetime", "timedelta", "pendulum", "annotations", "dict", "str", "int", "bool", "list", "print"),
+    *("hashlib", "json", "os", "resource", "shlex", "signal", "socket", "tempfile"),
+}
 
 
 @cache

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 from weakref import finalize
 
@@ -16,6 +17,7 @@ from exia.errors import BadInput, LoadError, MethodFailed, NotAllowed, WorkerDie
 from exia.methods import MethodInfo
 from exia.models.isolation.data import unpacked
 from exia.models.isolation.fence import missing, readable_here
+from exia.models.isolation.limits import configured, processors
 from exia.pooling.elsewhere import ElsewhereFactory
 from exia.pooling.processes import Remote, Started, started
 from exia.pooling.shipping import Channel
@@ -23,7 +25,6 @@ from exia.settings import SETTINGS
 
 _CHOICES = ("off", "isolated", "unfenced")
 _LONGEST = 20_000  #: Characters of an error or a docstring.
-_PATIENCE = 60.0  #: Seconds that a model may take to load.
 _BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from exia.models.isolation.worker import main; main()"
 )
@@ -66,6 +67,7 @@ class Isolated(Remote):
         self._what = what
         self._data = data
         self._fenced = choice() == "isolated"
+        self._limits = configured()
         super().__init__("", {})
         self._data = b""  # the process has it
         # What nobody ended goes with the object that stood for it.
@@ -74,7 +76,7 @@ class Isolated(Remote):
     def _start(self) -> Started:
         empty = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": "/nonexistent", "TMPDIR": "/nonexistent"}
         path = json.dumps([entry for entry in sys.path if Path(entry).is_absolute()])
-        return started(
+        process, channel = started(
             [sys.executable, "-I", "-c", _BEGIN, path],
             Replies,
             env=empty,
@@ -84,26 +86,25 @@ class Isolated(Remote):
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        assert isinstance(channel, Replies)
+        channel.bound(self._limits.memory, self._limits.timeout)
+        return process, channel
 
     def _begin(self, target: object, params: Mapping[str, Any]) -> None:
-        sock = self._channel.sock
-        sock.settimeout(_PATIENCE)
+        may = self._limits.memory, processors(self._limits.processors)
         try:
-            found = self._ask((readable_here() if self._fenced else None, self._data))
+            found = self._ask((readable_here() if self._fenced else None, *may, self._data))
             table = {
                 name: MethodInfo(signature=_plain(info["signature"]), summary=_plain(info["summary"]))
                 for name, info in found["methods"].items()
                 if name.isidentifier()
             }
         except MethodFailed as exc:
-            raise LoadError(f"{self._what} does not load: {exc}") from None
+            raise LoadError(f"{self._what} does not load: {exc}", hint=exc.hint) from None
         except WorkerDied as exc:
-            raise LoadError(
-                f"{self._what} does not load: its process has ended, or said nothing for {_PATIENCE:g} s"
-            ) from exc
+            raise LoadError(f"{self._what} does not load: {exc}", hint=exc.hint) from exc
         except (KeyError, TypeError, AttributeError):
             raise LoadError(f"{self._what} does not load: its process gave no answer") from None
-        sock.settimeout(None)
         self._take_table(table)
 
     def _failed(self, value: Any) -> Exception:
@@ -112,11 +113,25 @@ class Isolated(Remote):
         except (TypeError, ValueError):
             kind, text, told = "Exception", "its process gave no answer", ""
         text = " ".join(text.split())
+        hint = f"EXIA_ISOLATE_MEMORY gives it more than {self._limits.memory} bytes" if kind == "MemoryError" else None
         error: Exception = (
-            WrongArguments(text) if kind == "WrongArguments" else MethodFailed(f"{self._what}: {kind}: {text}")
+            WrongArguments(text)
+            if kind == "WrongArguments"
+            else MethodFailed(f"{self._what}: {kind}: {text}".removesuffix(": "), hint=hint)
         )
         error.add_note(f"in the model's own process:\n{told}")
         return error
+
+    def _died(self, why: Exception) -> WorkerDied:
+        if not isinstance(why, TimeoutError):
+            return super()._died(why)
+        self._alive = False
+        self._process.kill()
+        self._process.wait()
+        return WorkerDied(
+            f"{self._where} of {self._what} gave no answer within {self._limits.timeout:g} s and was ended",
+            hint="EXIA_ISOLATE_TIMEOUT gives it longer; the pool that lends it makes another",
+        )
 
     def _end(self) -> None:
         super()._end()
@@ -158,6 +173,27 @@ class Replies(Channel):
     """The end in the process that borrows: sends pickles, and reads data alone."""
 
     most = 4 << 30
+    _seconds: float | None = None  #: Of sending a message, and of waiting for all of its answer.
+    _until: float | None = None  #: Monotonic second at which the answer must be there.
+
+    def bound(self, most: int, seconds: float) -> None:
+        """Let a message have `most` bytes, and an answer come within `seconds`; 0 is no limit."""
+        self.most = most or self.most
+        self._seconds = seconds or None
+        self.sock.settimeout(self._seconds)
+
+    def receive(self) -> Any:
+        # A time-out of the socket's own would begin anew with each byte.
+        self._until = None if self._seconds is None else monotonic() + self._seconds
+        try:
+            return super().receive()
+        finally:
+            self.sock.settimeout(self._seconds)
+
+    def _next(self, view: memoryview) -> int:
+        if self._until is not None:
+            self.sock.settimeout(max(1e-3, self._until - monotonic()))
+        return super()._next(view)
 
     def _unpack(self, parts: list[bytearray]) -> Any:
         try:

@@ -38,14 +38,14 @@ _REFUSED_X86 = {
     "mount": 165, "chroot": 161, "tkill": 200, "tgkill": 234, "mq_open": 240, "add_key": 248, "request_key": 249,
     "keyctl": 250, "unshare": 272, "rt_tgsigqueueinfo": 297, "perf_event_open": 298, "open_by_handle_at": 304,
     "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311, "bpf": 321, "execveat": 322, "userfaultfd": 323,
-    "shmget": 29, "shmat": 30,
+    "shmget": 29, "shmat": 30, "sched_setaffinity": 203,
 }  # fmt: skip
 _REFUSED_ARM = {
     "mount": 40, "chroot": 51, "unshare": 97, "ptrace": 117, "kill": 129, "tkill": 130, "tgkill": 131,
     "rt_sigqueueinfo": 138, "mq_open": 180, "shmget": 194, "shmat": 196, "socket": 198, "bind": 200, "connect": 203,
     "add_key": 217, "request_key": 218, "keyctl": 219, "execve": 221, "rt_tgsigqueueinfo": 240, "perf_event_open": 241,
     "open_by_handle_at": 265, "setns": 268, "process_vm_readv": 270, "process_vm_writev": 271, "bpf": 280,
-    "execveat": 281, "userfaultfd": 282,
+    "execveat": 281, "userfaultfd": 282, "sched_setaffinity": 122,
 }  # fmt: skip
 # pidfd_send_signal, io_uring_setup, pidfd_open and pidfd_getfd have one number everywhere.
 _REFUSED_BOTH = (424, 425, 434, 438)

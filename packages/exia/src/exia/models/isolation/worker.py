@@ -14,6 +14,7 @@ from typing import Any
 from exia.methods import call_method, methods_of
 from exia.models.isolation.data import packed
 from exia.models.isolation.fence import fence
+from exia.models.isolation.limits import confine
 from exia.pooling.shipping import Channel
 
 
@@ -26,7 +27,8 @@ class Answers(Channel):
 
 def serve(channel: Answers) -> None:
     """Unpickle the model, then serve one call after the other; raise `EOFError` when the other end hangs up."""
-    readable, data = channel.receive()
+    readable, memory, processors, data = channel.receive()
+    confine(memory, processors)
     if readable is not None:
         fence(readable)
     model: Any = None
