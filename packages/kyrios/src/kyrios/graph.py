@@ -59,6 +59,8 @@ class Task:
     extension
         What is called around it, each by its folder and ``module:function``, and what engines are told of it, see
         `kyrios.extension`.
+    deprecated
+        What to use instead of its unit.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Task:
     cache: bool = False
     may_fail: bool = False
     extension: Mapping[str, Any] = field(default_factory=dict)
+    deprecated: str = ""
 
     @cached_property
     def upstream(self) -> tuple[str, ...]:
@@ -349,7 +352,7 @@ def _fields(kind: type) -> tuple[str, ...]:
 
 
 _OF_GRAPH, _OF_TASK = _fields(Graph), _fields(Task)
-_PLAIN = tuple(name for name in _OF_TASK if name != "extension")
+_PLAIN = tuple(name for name in _OF_TASK if name not in ("extension", "deprecated"))
 
 
 def _as_dict(graph: Graph) -> dict[str, Any]:
@@ -359,6 +362,7 @@ def _as_dict(graph: Graph) -> dict[str, Any]:
         if not found[name]:
             del found[name]
     found["tasks"] = [
-        {name: task.__dict__[name] for name in (_OF_TASK if task.extension else _PLAIN)} for task in graph.tasks
+        {name: task.__dict__[name] for name in (_OF_TASK if task.extension or task.deprecated else _PLAIN)}
+        for task in graph.tasks
     ]
     return found

@@ -207,6 +207,10 @@ class _Linker:
         for i, before in enumerate(use.after):
             if before not in self.flow.units:
                 self.problem((*at, "after", i), f"there is no unit {before!r} in this flow", hint=self._near(before))
+        given = {source.partition(".")[0] for source in use.sources}
+        if use.when == "any_failed" and not set(use.after) - given:
+            hint = "after: [unit]; a unit whose table it takes must succeed first"
+            self.problem((*at, "when"), f"{name!r} never runs: nothing in 'after' may fail before it", hint=hint)
         self._judge_operators(name, use)
         pieces = self.pieces[name]
         for port, source in use.inputs.items():

@@ -147,6 +147,11 @@ class Loop:
         self.began: float | None = None  #: When the tick that runs began, by `time.monotonic`.
         self.now: Tick | None = None
 
+    @property
+    def has_ticked(self) -> bool:
+        """Whether its first tick is over."""
+        return self._counts.ticks > 0
+
     def stop(self) -> None:
         """End the loop after the tick that runs; may be called by any thread, and by a signal."""
         self._stopped.set()

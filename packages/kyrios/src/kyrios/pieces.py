@@ -57,6 +57,7 @@ def unit_piece(ref: str, spec: UnitSpec, folder: str) -> Piece:
         folder=folder,
         cache=spec.state.cache,
         extension=extended(spec.extension, folder),
+        deprecated=spec.info.deprecated,
     )
     interface = spec.interface
     return Piece(ref, spec.info.version, interface.params, interface.inputs, outputs, None, task, spec.run, folder)

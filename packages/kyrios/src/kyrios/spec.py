@@ -267,6 +267,8 @@ class RunSpec(Tries):
         for word, kind in (("engine", "sql"), ("method", "veda")):
             if getattr(self, word) is not None and kinds != [kind]:
                 raise ValueError(f"must hold {kind} where it holds {word}")
+        if self.veda is not None and "@" not in self.veda:
+            raise ValueError(f"must say which version of the package it calls, such as {self.veda}@~=1.2")
         if kinds == ["veda"] and self.method is None:
             raise ValueError("must hold method where it holds veda")
         if self.env and kinds != ["shell"]:
