@@ -79,7 +79,8 @@ class Caller:
         answer = self.folder / f"answer-{self.number}"
         command = f"{KYRIOS} run-unit --flow {self.flow.folder} --unit {unit} --run-id {run}-{unit}"
         order = {"command": command, "environment": self.environment, "answer": str(answer), **order}
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline()), answer

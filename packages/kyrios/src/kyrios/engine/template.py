@@ -108,7 +108,7 @@ def identifier(name: str) -> str:
 
 _TAKEN = {
     *("dag", "datetime", "timedelta", "pendulum", "annotations", "dict", "str", "int", "bool", "list", "print"),
-    *("hashlib", "json", "os", "resource", "shlex", "signal", "socket", "tempfile"),
+    *("backoff", "hashlib", "json", "os", "resource", "shlex", "signal", "socket", "tempfile"),
 }
 
 
