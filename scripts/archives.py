@@ -27,7 +27,7 @@ _LIBRARIES = ("EXIA_", "JIYUAN_", "KYRIOS_", "PTOLEMY_", "VEDA_")
 
 
 def flows() -> list[Path]:
-    """Return the folder of each flow among the examples; that of the demo runs in the demo, which packs what it uses."""
+    """Return the folder of each flow among the examples; that of the demo runs in the demo, which packs its package."""
     found = sorted(path.parent for path in (ROOT / "examples" / "flows").glob("*/flow.yaml"))
     return [folder for folder in found if folder.name != "momentum"]
 

@@ -26,6 +26,8 @@ class Heard(logging.Handler):
 
 def main():
     spec = importlib.util.spec_from_file_location("rendered", sys.argv[1])
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     print("ready", flush=True)
