@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 from tests.lab.conftest import ROOT, Project, Running
@@ -43,7 +44,7 @@ def until(ask: Callable[[], object], seconds: float = 180) -> None:
 def mirrored(lab: Running, name: str) -> set[str]:
     """Return the runs called `name` that MLflow has, by the id that Exia gave them; none while it is down."""
 
-    def ask(path: str, data: object = None) -> dict[str, object]:
+    def ask(path: str, data: object = None) -> Any:
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(
             f"{lab.tracker}/api/2.0/mlflow/{path}", body, {"Content-Type": "application/json"}
