@@ -30,6 +30,8 @@ class Project:
     def call(self, *words: str, bin: Path = LAB, timeout: float = 400) -> subprocess.CompletedProcess[str]:
         kept = {k: os.environ[k] for k in ("LANG", "TMPDIR", "USER") if k in os.environ}
         ports = dict(zip(("JIYUAN_LAB_PORT", "JIYUAN_LAB_TRACKER_PORT"), map(str, self.ports), strict=True))
+        # As `lab up` says it, so that what is recorded outside of notebooks is delivered to the tracker as well.
+        kept["EXIA_MIRROR"] = f"mlflow://127.0.0.1:{self.ports[1]}/jiyuan"
         return subprocess.run(
             [str(bin / words[0]), *words[1:]], cwd=self.folder, capture_output=True, text=True, timeout=timeout,
             env={**kept, **ports, "HOME": str(self.folder.parent), "PATH": f"{bin}:{os.environ['PATH']}"},

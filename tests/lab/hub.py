@@ -53,7 +53,7 @@ class Hub:
 
     def run_notebook(self, user: str, cells: list[str], path: str = "work.ipynb") -> list[str]:
         """Keep a notebook in the user's folder, run its cells in a session of it, and return what each printed."""
-        empty: dict[str, object] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+        empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
         notebook = {
             "metadata": {"kernelspec": {"name": "python3", "display_name": "Jiyuan"}}, "nbformat": 4,
             "nbformat_minor": 5,
