@@ -5,8 +5,10 @@ time in one process of Airflow's environment, the two in turn.
 
 Run: a DAG of 20 units that do nothing, in five chains, under a real scheduler with `LocalExecutor` and two processes;
 the median of what Airflow says that a task took from start to end. Its peer is a hand-written DAG of twenty
-`BashOperator`s with the command `true`, run in turn by the same scheduler. A unit's task starts an interpreter of the
-flow's own environment, reads the flow, and records state, log and lineage durably; `true` does nothing of that.
+`BashOperator`s with the command `true`, run in turn by the same scheduler. A unit's task is a fork of the process that
+stands by in the flow's own environment (which the first run, not counted, leaves behind); it reads the flow and records
+state, log and lineage durably. `true` does nothing of that, but it starts a shell, which reads the user's `~/.bashrc`
+where there is one: Airflow 3 gives its tasks a socket as their input.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def _figure(
     }
 
 
-def _no_order(tasks: Sequence[Task], ended: Mapping[str, State] | None) -> str:
+def _no_order(tasks: Sequence[Task], ended: Mapping[str, State] | None, number: int) -> str:
     return ""
 
 
@@ -93,7 +93,7 @@ def _memory(graph: Graph) -> float:
     steps: list[Any] = []
     engine: Any = open_engine("local")
     began = time.perf_counter()
-    engine.run(Job(graph, (), lambda task, abandoned: _NOTHING, steps.extend, _no_order))
+    engine.run(Job(graph, (), lambda task, abandoned, number: _NOTHING, steps.extend, _no_order))
     took = time.perf_counter() - began
     assert len(steps) == 3 * NODES
     return took
@@ -109,7 +109,7 @@ def _durable(graph: Graph, folder: Path) -> float:
         )
         execution = Execution(graph, folder, history.begin(head), open_data("memory://"), history)
         began = time.perf_counter()
-        engine.run(Job(graph, (), lambda task, abandoned: _NOTHING, execution.record, _no_order))
+        engine.run(Job(graph, (), lambda task, abandoned, number: _NOTHING, execution.record, _no_order))
         took = time.perf_counter() - began
         assert len(history.events(head.run_id)) == 3 * NODES
     return took

@@ -194,9 +194,10 @@ def _figure(
 def _peers(place: Path, size: Size) -> Iterator[Callable[..., Any]]:
     """Give a callable that asks the peers, who run in an environment of their own."""
     environment = place / "env"
-    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
+    uv = shutil.which("uv") or str(FOLDER.parents[1] / "scripts" / "uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
     python = environment / "bin" / "python"
-    subprocess.run(["uv", "pip", "install", "--quiet", "--python", str(python), *PEERS], check=True)
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), *PEERS], check=True)
     (place / "peers").mkdir()
     command = [str(python), str(FOLDER / "_store_peers.py"), str(place / "peers"), str(size.securities), str(size.days)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

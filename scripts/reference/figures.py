@@ -25,10 +25,10 @@ def benchmarks_page() -> str:
         "misses its bar is marked.",
         "",
     ]
-    for library, records in _by_library(_read(BENCHMARKS)):
+    for library, records in _by_library(read(BENCHMARKS)):
         rows = [
-            (r["figure"], _number(r["value"], r["unit"]), _bar(r), r.get("peer") or "-",
-             _number(r["peer_value"], r["unit"]) if r.get("peer_value") is not None else "-", r["rounds"],
+            (r["figure"], number(r["value"], r["unit"]), _bar(r), r.get("peer") or "-",
+             number(r["peer_value"], r["unit"]) if r.get("peer_value") is not None else "-", r["rounds"],
              r["date"], r["cpu"], f"`{r['commit']}`")
             for r in records
         ]  # fmt: skip
@@ -48,14 +48,15 @@ def faults_page() -> str:
         "how many faults left something that had been acknowledged gone, torn or doubled.",
         "",
     ]
-    for library, records in _by_library(_read(FAULTS)):
+    for library, records in _by_library(read(FAULTS)):
         rows = [(r["figure"], r["tried"], r["survived"], r["lost"], f"`{r['commit']}`") for r in records]
         columns = ["fault", "tried", "survived", "lost", "commit"]
         lines += [f"## {library}", "", *table(columns, rows, right=["tried", "survived", "lost"])]
     return page(lines)
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a file of figures, by library and id."""
     records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return sorted(records, key=lambda r: (str(r["library"]), str(r["id"])))
 
@@ -64,7 +65,8 @@ def _by_library(records: list[dict[str, Any]]) -> list[tuple[str, list[dict[str,
     return [(str(k), list(v)) for k, v in groupby(records, key=lambda r: r["library"])]
 
 
-def _number(value: float, unit: str) -> str:
+def number(value: float, unit: str) -> str:
+    """Return a figure as it is shown, to four digits."""
     return f"{value:,.4g} {unit}" if abs(value) < 1000 else f"{value:,.0f} {unit}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from scripts.reference import catalogue, commands, figures, house, names, servers, settings
+from scripts.reference import catalogue, commands, figures, house, names, readme, servers, settings
 from scripts.reference.markdown import LIBRARIES, NOTICE, page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -38,7 +38,11 @@ def pages() -> dict[Path, str]:
         (DOCS / "reference" / "verification.md").read_text(encoding="utf-8")
     )
     texts["images/imports.svg"] = house.drawing(found)
-    return {DOCS / path: text for path, text in texts.items()}
+    found_pages = {DOCS / path: text for path, text in texts.items()}
+    for name, language in (("README.md", "en"), ("README.zh-CN.md", "zh")):
+        path = DOCS.parent / name
+        found_pages[path] = readme.filled(path.read_text(encoding="utf-8"), language)
+    return found_pages
 
 
 def stale() -> list[Path]:

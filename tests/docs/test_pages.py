@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ NEEDS = {
     "pack-and-roll-out": ["uv", "ansible-playbook"],
     "nightly-training-on-airflow": ["airflow"],
 }
+#: And the drivers that its commands import.
+DRIVERS = {"choose-where-tables-lie": "alluxiofs"}
 #: Where commands are found: this environment's, then the reader's, then Airflow's own, which has many of the same name.
 PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], str(ROOT / ".venv-airflow" / "bin")])
 
@@ -47,6 +50,9 @@ def test_every_block_of_the_page_does_what_it_shows(page, tmp_path):
         if shutil.which(program, path=PROGRAMS) is None:
             how = "scripts/services install, scripts/install servers, scripts/install-airflow, apt-get install curl"
             pytest.skip(f"the page uses {program}; run: {how}")
+    driver = DRIVERS.get(page.stem)
+    if driver and find_spec(driver) is None:
+        pytest.skip(f"the page uses {driver}; run: scripts/install servers")
     runner = _runner(tmp_path, _place(page, tmp_path / "work"))
 
     for block in blocks(_with_free_ports(page.read_text(encoding="utf-8"))):

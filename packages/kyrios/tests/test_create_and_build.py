@@ -21,6 +21,7 @@ from kyrios.templates import create_flow, create_unit
         ("shell", "script.result", [2.0, 4.0, 6.0]),
         ("train", "train.result", [pytest.approx(2.0)]),
         ("http", "fetch.result", [7.0]),
+        ("stream", "follow.result", [pytest.approx(1.56)]),
     ],
 )
 def test_a_flow_from_a_template_runs_and_its_tests_pass(tmp_path, like, output, found):
@@ -32,6 +33,29 @@ def test_a_flow_from_a_template_runs_and_its_tests_pass(tmp_path, like, output, 
 
     assert run.table(output)["value"].to_pylist() == found
     assert [b.tests for b in build(tmp_path / "fresh")] == [1, 1]
+
+
+def test_a_stream_from_a_template_follows_its_numbers_tick_by_tick(tmp_path):
+    create_flow("fresh", "stream", tmp_path / "fresh")
+
+    run, report = kyrios.load_flow(tmp_path / "fresh").loop(ticks=2)
+
+    assert report.ticks == 2
+    assert run.table("follow.result")["value"][0].as_py() == pytest.approx(1.84672)
+
+
+def test_whoever_uses_a_deprecated_unit_is_told(tmp_path, capsys):
+    create_flow("fresh", "python", tmp_path / "fresh")
+    path = tmp_path / "fresh/units/scale.yaml"
+    path.write_text(path.read_text().replace("info: {", 'info: {deprecated: "use multiply@2", docs: "see the wiki", '))
+    from click.testing import CliRunner
+
+    from kyrios.cli.validate import validate
+
+    done = CliRunner().invoke(validate, [str(tmp_path / "fresh")])
+
+    assert done.exit_code == 0
+    assert done.stderr == "scale 1.0 is deprecated: use multiply@2\n"
 
 
 def test_what_is_there_is_never_overwritten(tmp_path):

@@ -168,6 +168,41 @@ def test_a_dag_takes_retries_timeouts_schedule_and_edges_from_the_flow():
         assert line in text
 
 
+def test_a_dag_lets_airflow_wait_longer_after_each_failure_where_the_flow_does(sums, tmp_path):
+    sums.replace("flow.yaml", "double: {", "double: {retries: 3, retry_delay: 5s, backoff: 3, longest_delay: 10m, ")
+
+    (file,) = kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+
+    double = file.text.partition("    double = ")[2].partition("    )")[0]
+    for line in (
+        "retries=3,",
+        "retry_delay=timedelta(seconds=5),",
+        "retry_exponential_backoff=backoff(3.0),",
+        "max_retry_delay=timedelta(seconds=600),",
+    ):
+        assert line in double
+    assert file.text.count("retry_exponential_backoff") == 1
+
+
+def test_nobody_stands_by_for_a_command_that_a_shell_or_another_machine_has_to_do_with(sums, tmp_path):
+    flow = kyrios.load_flow(sums)
+
+    (alone,) = flow.render("airflow", tmp_path / "alone", command="/opt/units/bin/kyrios")
+    (shell,) = flow.render("airflow", tmp_path / "shell", command="ssh units@host kyrios")
+
+    assert "= Unit(" in alone.text
+    assert "UnitHook" not in shell.text
+    assert "= BashOperator(" in shell.text
+
+
+def test_a_unit_may_be_called_like_a_module_that_the_dag_file_uses(sums, tmp_path):
+    sums.replace("flow.yaml", "  both:", "  socket:")
+
+    (file,) = kyrios.load_flow(sums).render("airflow", tmp_path / "dags")
+
+    assert "    socket_ = Unit(" in file.text
+
+
 def test_fused_units_are_one_task_of_a_dag(sums, tmp_path):
     sums.replace("flow.yaml", "fuse: none", "fuse: {middle: [double, again]}")
 

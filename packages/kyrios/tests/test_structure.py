@@ -415,6 +415,7 @@ MISTAKES = [
     ("b: {use: double@1, in: {numbers: a.numbers}, loop: {times: 2, until: x.y}}", "has no output 'x'"),
     ("b: {use: double@1, in: {numbers: a.numbers}, fallback: [dubble@1]}", "there is no unit 'dubble'"),
     ("b: {use: double@1, in: {numbers: a.numbers}, when: always}", "'when' must be 'all_succeeded'"),
+    ("b: {use: double@1, in: {numbers: a.numbers}, when: any_failed}", "'b' never runs: nothing in 'after' may fail"),
     ("b: {branch: {on: params.x, cases: {}}, in: {numbers: a.numbers}}", "'cases' must not be empty"),
     ("b: {use: double@1, in: {numbers: inputs.numbers}}", "the flow has no input 'numbers'"),
 ]

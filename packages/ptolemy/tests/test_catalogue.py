@@ -123,6 +123,17 @@ def test_made_up_rows_obey_the_file_of_their_interface_and_are_labelled(name: st
     assert len(frame) == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "lot", "money"),
+    [("daily", 100, 1000), ("weekly", 100, 1000), ("fund_daily", 100, 1000), ("us_daily", 1, 1), ("stk_mins", 1, 1)],
+)
+def test_the_money_of_made_up_bars_is_what_their_shares_cost(name: str, lot: int, money: int):
+    for bar in sample.rows(interface(name), codes=40, days=["20240102"], seed=3).to_pylist():
+        price = bar["amount"] * money / (bar["vol"] * lot)
+
+        assert bar["low"] * 0.99 <= price <= bar["high"] * 1.01
+
+
 @pytest.mark.parametrize("name", sorted(ALL | {"ticks"}))
 def test_the_methods_of_the_client_are_those_of_the_catalogue(name: str):
     api = pt.api()

@@ -184,7 +184,9 @@ def test_findings_of_check_are_listed_and_exit_1(run, workspace):
 def test_a_sound_workspace_has_no_findings(run):
     momentum = Path(__file__).parents[3] / "examples" / "momentum"
 
-    assert run(f"veda check {momentum} --json") == (0, "[]\n", "")
+    code, out, _ = run(f"veda check {momentum} --json")
+
+    assert (code, out) == (0, "[]\n")
 
 
 def test_doctor_names_what_does_not_answer(run, tmp_path, monkeypatch):

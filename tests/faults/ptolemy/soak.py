@@ -22,13 +22,16 @@ _PARTS = RATE // BATCH
 
 
 class Feed:
-    """Messages of ticks at `RATE`, each at its time; one that is late is sent at once."""
+    """Messages of ticks at `RATE`, each at its time; one that is late is sent at once.
+
+    After so many seconds no more is sent, however late the messages are.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.sent = 0
-        self.last = ""
+        self.second = 0  #: The newest second of which all ticks were sent.
         self.late = 0.0  #: The most that a message was behind its time, in seconds.
-        self._count = round(seconds * _PARTS)
+        self._seconds = seconds
         chance = np.random.default_rng(1)
         codes: Any = pa.array([f"{n:06d}.SZ" for n in range(CODES)])
         # The part of a second that each message has, and what it says; only the second is new each time.
@@ -51,17 +54,21 @@ class Feed:
 
     def __iter__(self) -> Iterator[pa.Table]:
         began = time.monotonic()
-        for number in range(self._count):
+        for number in range(round(self._seconds * _PARTS)):
             wait = began + number / _PARTS - time.monotonic()
+            if number % _PARTS == 0:
+                self.second = max(number // _PARTS - 1, 0)
+                if number and number / _PARTS - wait > self._seconds:
+                    return
             if wait > 0:
                 time.sleep(wait)
             self.late = max(self.late, -wait)
             digits, codes, numbers = self._parts[number % _PARTS]
             times = pc.binary_join_element_wise(self.moment(number // _PARTS), digits, "")
-            self.last = times[-1].as_py()
             self.sent += BATCH
             columns: dict[str, Any] = {"ts_code": codes, "trade_time": times, **numbers}
             yield pa.table(columns)
+        self.second = round(self._seconds) - 1
 
 
 class Watch:

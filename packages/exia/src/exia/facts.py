@@ -41,6 +41,8 @@ def facts(heartbeat: float, redaction: Redaction) -> dict[str, Any]:
         found["code"] = script
     if (state := git()) is not None:
         found["git"] = state
+    if (cells := notebook()) is not None:
+        found["notebook"] = cells
     return found
 
 
@@ -94,6 +96,20 @@ def code() -> dict[str, str] | None:
         return {"path": str(path), "digest": f"sha256:{hashlib.sha256(Path(path).read_bytes()).hexdigest()}"}
     except OSError:
         return None
+
+
+def notebook() -> dict[str, Any] | None:
+    """Return which notebook runs, how many cells it has run and the digest of their text; None outside of one."""
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if getattr(shell, "kernel", None) is None:  # IPython in a terminal has none
+        return None
+    cells = [str(cell) for cell in shell.history_manager.input_hist_raw if cell]
+    text = "\n\n".join(cells)
+    return {
+        "path": os.environ.get("JPY_SESSION_NAME") or None,  # what Jupyter's server tells a kernel
+        "cells": len(cells),
+        "digest": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
+    }
 
 
 def git() -> dict[str, Any] | None:

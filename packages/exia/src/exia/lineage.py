@@ -18,7 +18,8 @@ def lineage_of(run: RunRecord) -> dict[str, Any]:
 
     Packages, data sets and versions of live parameters are those of `Run.log_package`, `Run.log_dataset` and
     `Run.log_parameters`; ``rows`` is a number there, or the first and the last row's number. A pool that records
-    itself is a session; of its packages it has those that were leased.
+    itself is a session; of its packages it has those that were leased. A run that was made in a notebook is one of
+    the kind ``notebook``.
     """
     facts = run.facts
     environment = facts.get("environment", {})
@@ -26,11 +27,12 @@ def lineage_of(run: RunRecord) -> dict[str, Any]:
         "schema": SCHEMA,
         "run_id": run.id,
         "trace_id": run.tags.get("trace_id", run.id),
-        "kind": "session" if "session" in facts else "run",
+        "kind": next((kind for kind in ("session", "notebook") if kind in facts), "run"),
         "name": run.name,
         "flow": None,
         "engine": "exia",
         "host": run.host or "unknown",
+        **({"user": str(facts["user"])} if facts.get("user") else {}),
         "state": _STATES.get(run.status, "running"),
         "started": run.started,
         "ended": run.ended,

@@ -1,4 +1,4 @@
-"""What ``jiyuan doctor`` asks: the doctors of the four libraries, each in a process of its own.
+"""What ``jiyuan doctor`` asks: the doctors of the four libraries, each in a process of its own, and the lab.
 
 Half of a doctor's time is the import of drivers, which threads of one process cannot share out.
 """
@@ -23,14 +23,16 @@ _LONGEST = ("exia", "kyrios", "veda", "ptolemy")  # the one with the most driver
 
 
 def checks(config: Config) -> Iterable[Check]:
-    """Give the checks of each library, under its name, with the answers that its own doctor got."""
+    """Give the checks of each library, under its name, with the answers that its own doctor got, and of the lab."""
+    from jiyuan.lab.checks import checks as of_the_lab
+
     running = {library: _start(library) for library in sorted(LIBRARIES, key=_LONGEST.index)}
     found = []
     for library in LIBRARIES:
         process = running[library]
         for answer in _answers(library, process):
             found.append(Check(f"{library} {answer['name']}", answer["target"], partial(_repeat, answer)))
-    return found
+    return [*found, *of_the_lab()]
 
 
 def _start(library: str) -> subprocess.Popen[str]:
@@ -82,9 +84,15 @@ def doctor() -> list[dict[str, object]]:
     >>> sorted(row["name"] for row in jy.doctor() if "registry" in row["name"])
     ['veda registry']
     """
+    from dataclasses import asdict
+
+    from jiyuan._house.doctor import examine
+    from jiyuan.lab.checks import checks as of_the_lab
+
     running = [(library, _start(library)) for library in LIBRARIES]
-    return [
+    found: list[dict[str, object]] = [
         {**answer, "name": f"{library} {answer['name']}"}
         for library, process in running
         for answer in _answers(library, process)
     ]
+    return [*found, *(asdict(finding) for finding in examine(of_the_lab()))]

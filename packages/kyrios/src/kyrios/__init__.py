@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kyrios.channel import Channel, open_channel
     from kyrios.data import open_data
     from kyrios.engine import open_engine
+    from kyrios.extension import UnitCall
     from kyrios.flows import Flow, load_flow
     from kyrios.graph import Graph, Task
     from kyrios.history import open_history
@@ -65,6 +66,7 @@ __all__ = [
     "Task",
     "TaskRun",
     "Tick",
+    "UnitCall",
     "UnitFailed",
     "UnknownBackend",
     "branch",
@@ -99,6 +101,7 @@ _LATER = {
     "Task": "graph",
     "TaskRun": "run",
     "Tick": "ticks",
+    "UnitCall": "extension",
     **dict.fromkeys(("branch", "flow", "gate", "parallel", "select", "sequence", "unit", "use"), "authoring"),
     "checkpointed": "ticks",
     "get_run": "run",

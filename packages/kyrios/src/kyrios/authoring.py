@@ -176,6 +176,7 @@ def unit(
     inputs: Mapping[str, Mapping[str, str] | None] | None = None,
     outputs: Mapping[str, Mapping[str, str] | None] | Sequence[str] | None = None,
     cache: bool = False,
+    extension: Mapping[str, Any] | None = None,
     **run: Any,
 ) -> Any:
     """Make a unit of a function.
@@ -188,13 +189,15 @@ def unit(
         Columns of the tables by name (name to Arrow type), None where any will do; one output ``result`` if not given.
     cache
         Whether its outputs are kept for the same inputs, code and parameters.
+    extension
+        ``before``, ``after``, ``on_error``, ``on_retry`` (functions, or ``module:function``), ``plugins``, ``engines``.
     run
         ``retries``, ``retry_delay``, ``backoff``, ``longest_delay``, ``timeout``, as a unit's file has them.
     """
     if function is None:
         return lambda f: unit(
             f, name=name, version=version, summary=summary, owner=owner, tags=tags, inputs=inputs, outputs=outputs,
-            cache=cache, **run,
+            cache=cache, extension=extension, **run,
         )  # fmt: skip
     word = name or function.__name__
     ports, params = ports_and_params(function)
@@ -215,6 +218,8 @@ def unit(
     document["info"].update({key: value for key, value in (("owner", owner), ("tags", list(tags))) if value})
     if cache:
         document["state"] = {"cache": True}
+    if extension:
+        document["extension"] = _extension(extension)
     return Unit(f"{word}@{version.partition('.')[0]}", document, function, function.__code__.co_firstlineno)
 
 
@@ -381,6 +386,7 @@ def flow(
     watchdog: str | None = None,
     defaults: Mapping[str, Any] | None = None,
     fuse: str | Mapping[str, Sequence[str]] | None = None,
+    extension: Mapping[str, Any] | None = None,
 ) -> FlowBuilder:
     """Begin a flow: units that are called inside its ``with`` take their place in it.
 
@@ -396,6 +402,8 @@ def flow(
         ``retries``, ``timeout`` and the like for all of its units.
     fuse
         ``"auto"``, or the names of the units in each group, that run as one task on another engine.
+    extension
+        What is called around each of its units, as for `unit`, and ``templates``: engine to a file beside the flow.
     """
     document: dict[str, Any] = {"kyrios": 1, "flow": name, "info": {"version": version}}
     document["info"].update({k: v for k, v in (("summary", summary), ("owner", owner), ("tags", list(tags))) if v})
@@ -407,8 +415,21 @@ def flow(
     document["units"] = {}
     if fuse is not None:
         document["fuse"] = fuse if isinstance(fuse, str) else {name: list(units) for name, units in fuse.items()}
+    if extension:
+        document["extension"] = _extension(extension)
     file = _caller().f_code.co_filename
     return FlowBuilder(document, Path(file).absolute().parent, file)
+
+
+def _extension(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an extension as a file has it; functions are named by their modules."""
+    from kyrios.extension import MOMENTS
+
+    found = dict(given)
+    for moment in MOMENTS:
+        if moment in found:
+            found[moment] = [f"{module_of(f)}:{f.__name__}" if callable(f) else f for f in found[moment]]
+    return found
 
 
 def branch(on: Expression | str, cases: Mapping[Any, Unit], *, otherwise: Unit | None = None, **given: Any) -> Node:

@@ -13,6 +13,7 @@ from pathlib import Path
 from kyrios._house.files import write_durably
 from kyrios.document import read_document, shown
 from kyrios.errors import BadInput, Conflict, FlowInvalid, NotFound
+from kyrios.extension import MOMENTS
 from kyrios.load import judged_unit
 from kyrios.settings import home
 from kyrios.spec import UnitSpec
@@ -85,8 +86,9 @@ def _test(folder: Path) -> int:
 def _frozen(spec: UnitSpec, path: Path, folder: Path) -> tuple[dict[str, bytes], str]:
     """Return the files of a unit by name, and their digest."""
     files = {path.name: path.read_bytes()}
-    if spec.run.call is not None:
-        module = spec.run.call.partition(":")[0].replace(".", "/")
+    hooks = [call for moment in MOMENTS for call in getattr(spec.extension, moment)]
+    for call in (*((spec.run.call,) if spec.run.call else ()), *hooks):
+        module = call.partition(":")[0].replace(".", "/")
         source = folder / f"{module}.py"
         if source.is_file():
             files[f"{module}.py"] = source.read_bytes()

@@ -56,7 +56,8 @@ class Driven:
         with _settling(identity):
             run = execution.so_far()
             if name in execution.kept():
-                return run
+                self._settle(execution)  # whoever ran it may have been killed before that
+                return execution.so_far()
             states = {u: run.task(u).state for u in task.upstream}
             verdict = task.verdict(states)
             open_ = [u for u in task.upstream if states[u] not in SUCCESSFUL]
@@ -77,7 +78,7 @@ class Driven:
             execution.record([*queued, (name, State.RUNNING, {"attempt": attempt or 1}, now)])
         failure: UnitFailed | None = None
         try:
-            detail = execution.execute(task, Flag())
+            detail = execution.execute(task, Flag(), attempt or task.retries + 1)
             execution.record([(name, end_of(detail), detail, time())])
         except UnitFailed as exc:
             failure = exc
@@ -100,7 +101,8 @@ class Driven:
             kept = set(execution.kept())
             tasks = tuple(graph.task(name) for name in graph.fused[group] if name not in kept)
             if not tasks:
-                return run
+                self._settle(execution)
+                return execution.so_far()
             names = {task.name for task in tasks}
             before = sorted({name for task in tasks for name in task.upstream} - names)
             ended = {name: run.task(name).state for name in before}
@@ -141,7 +143,7 @@ class Driven:
         """Run a course to its end, recording now and then: an answer from a disk takes longer than a small unit."""
 
         def execute(attempt: Attempt) -> Mapping[str, Any]:
-            return in_time(execution, attempt.task)
+            return in_time(execution, attempt.task, attempt.number)
 
         recorded = monotonic()
         try:
@@ -164,7 +166,7 @@ class Driven:
             execution.move_run([State.QUEUED, State.RUNNING])
 
     def _settle(self, execution: Execution) -> None:
-        """Give the run the state that follows from its units', and write its lineage."""
+        """Give the run the state that follows from its units', and write its lineage once it has ended."""
         run = execution.so_far()
         if self._skip_what_failed(execution, run):
             run = execution.so_far()
@@ -175,7 +177,9 @@ class Driven:
                 execution.move_run([State.FAILED])
             elif State.DECLARED not in states and State.CANCELLED not in states:
                 execution.move_run([State.SUCCEEDED])
-        execution.write_lineage()
+            run = execution.so_far()
+        if run.state in FINISHED:
+            execution.write_lineage()
 
     def _skip_what_failed(self, execution: Execution, run: Run) -> bool:
         """Record as skipped what a failure has cut off: its scheduler will never call it."""

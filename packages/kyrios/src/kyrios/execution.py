@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from time import perf_counter, time
@@ -21,6 +22,7 @@ from kyrios.data import Data, open_data
 from kyrios.engine.course import Course, in_turn
 from kyrios.engine.port import Flag, Step
 from kyrios.errors import BadInput, Conflict, KyriosError, NotFound, UnitFailed
+from kyrios.extension import Hooks, UnitCall
 from kyrios.graph import Graph, Task
 from kyrios.history import Head, History
 from kyrios.lineage import lineage_of
@@ -91,8 +93,15 @@ class Execution:
     def _logs(self) -> Path:
         return log_path(self.head.run_id, "run").parent
 
-    def execute(self, task: Task, abandoned: Flag) -> Mapping[str, Any]:
+    def execute(self, task: Task, abandoned: Flag, number: int = 1) -> Mapping[str, Any]:
         """Call one unit with its inputs and keep its outputs; return what to record.
+
+        Parameters
+        ----------
+        abandoned
+            Set when nobody waits for the result any more.
+        number
+            Which try this is, from 1.
 
         Raises
         ------
@@ -101,6 +110,7 @@ class Execution:
         """
         log = self.log_path(task.name)
         began = perf_counter()
+        told = UnitCall("before", self.head.flow, self.head.run_id, task.name, number)
         with unit_log(log) as out, noting_uses() as used:
             print(f"--- {utc_now()} {task.name} ({task.unit} {task.version}, {task.call})", file=out)
             try:
@@ -114,10 +124,18 @@ class Execution:
                     print(f"--- {utc_now()} {task.name} taken from the cache", file=out)
                     return kept
                 inputs = {port: self.read(source) for port, source in self._sources(task).items()}
+                hooks = Hooks.of(task, self.folder) if task.extension else None
+                if hooks:
+                    told = replace(told, params=params, inputs=inputs)
+                    hooks.call(told)
                 tables = call(task, function, inputs, params, self.head.params, self.read, checked_tables)
+                if hooks and not abandoned.is_set():
+                    hooks.call(replace(told, moment="after", outputs=tables))
             except (Exception, SystemExit) as exc:
                 traceback.print_exception(exc, file=out)
                 reason = blame(exc, self.folder)
+                if not abandoned.is_set():
+                    self._tell(task, replace(told, error=reason))
                 raise UnitFailed(task.name, reason, run_id=self.head.run_id, log=str(log)) from exc
             outputs = []
             if not abandoned.is_set():
@@ -129,6 +147,24 @@ class Execution:
             written = {o["digest"]: bytes(self.data.get(f"{self.head.run_id}/{o['path']}")) for o in outputs}
             earlier.keep(self.data, key, known, written)
         return {"seconds": seconds, **known}
+
+    def failed(self, task: Task, number: int, error: str) -> None:
+        """Tell the hooks of `task` that its try `number` has failed, where `execute` could not."""
+        if task.extension:
+            with unit_log(self.log_path(task.name)):
+                self._tell(task, UnitCall("", self.head.flow, self.head.run_id, task.name, number, error=error))
+
+    def _tell(self, task: Task, told: UnitCall) -> None:
+        if not task.extension:
+            return
+        moment = "on_retry" if told.attempt <= task.retries else "on_error"
+        try:
+            hooks = Hooks.of(task, self.folder)
+        except Exception as exc:
+            print(f"{moment} of {task.name} cannot be called: {blame(exc, self.folder)}", file=sys.stderr)
+            return
+        if hooks:
+            hooks.tell(replace(told, moment=moment), self.folder)
 
     def _sources(self, task: Task) -> Mapping[str, str]:
         """Return the inputs of `task`; one that runs whatever came before it takes those that are there."""
@@ -154,13 +190,15 @@ class Execution:
             self.data.put(f"{self.head.run_id}/{output['path']}", tables[output["digest"]])
         return key, {**record, "state": State.CACHED, "seconds": 0.0}
 
-    def order(self, tasks: Sequence[Task], ended: Mapping[str, State] | None = None) -> str:
+    def order(self, tasks: Sequence[Task], ended: Mapping[str, State] | None = None, number: int = 1) -> str:
         """Return the text with which another process does by `perform` what `execute` does here.
 
         Parameters
         ----------
         ended
             How those have ended that come before `tasks`, where these run as one; None where it is one task alone.
+        number
+            Which try of the one task this is, from 1.
 
         Raises
         ------
@@ -180,6 +218,7 @@ class Execution:
             "params": dict(self.head.params),
             "tasks": [_fields_of(task) for task in tasks],
             "ended": ended,
+            "number": number,
         })  # fmt: skip
 
     def read(self, source: str) -> pa.Table:
@@ -222,10 +261,10 @@ def perform(order: str) -> str:
         execution = _execution(wanted["run_id"], wanted["flow"], wanted["folder"], wanted["data"], params)
         with capturing():
             if wanted["ended"] is None:
-                return json.dumps({"detail": in_time(execution, tasks[0])})
+                return json.dumps({"detail": in_time(execution, tasks[0], wanted["number"])})
             ended = {name: State(state) for name, state in wanted["ended"].items()}
             course = Course(Graph(wanted["flow"], "0", tasks), ended=ended, deadlines=False)
-            for _ in in_turn(course, lambda attempt: in_time(execution, attempt.task)):
+            for _ in in_turn(course, lambda attempt: in_time(execution, attempt.task, attempt.number)):
                 pass
             return json.dumps({"steps": course.taken()})
     except UnitFailed as exc:
@@ -256,16 +295,16 @@ def _data_at(url: str) -> Data:
     return open_data(None if "***" in url else url)
 
 
-def in_time(execution: Execution, task: Task) -> Mapping[str, Any]:
-    """Execute `task` within its time: counted from here, for a broker may have kept it waiting."""
+def in_time(execution: Execution, task: Task, number: int = 1) -> Mapping[str, Any]:
+    """Execute try `number` of `task` within its time: counted from here, for a broker may have kept it waiting."""
     abandoned = threading.Event()
     if task.timeout is None:
-        return execution.execute(task, abandoned)
+        return execution.execute(task, abandoned, number)
     found: list[Mapping[str, Any] | BaseException] = []
 
     def work() -> None:
         try:
-            found.append(execution.execute(task, abandoned))
+            found.append(execution.execute(task, abandoned, number))
         except BaseException as exc:
             found.append(exc)
 
@@ -274,7 +313,9 @@ def in_time(execution: Execution, task: Task) -> Mapping[str, Any]:
     thread.join(task.timeout)
     if not found:
         abandoned.set()  # the thread cannot be stopped, but what it returns late is dropped
-        raise UnitFailed(task.name, f"no result within {task.timeout:g} s", log=str(execution.log_path(task.name)))
+        reason = f"no result within {task.timeout:g} s"
+        execution.failed(task, number, reason)
+        raise UnitFailed(task.name, reason, log=str(execution.log_path(task.name)))
     if isinstance(found[0], BaseException):
         raise found[0]
     return found[0]

@@ -8,8 +8,9 @@ from itertools import product
 from typing import Any
 
 from kyrios.conditions import Condition, read_condition
+from kyrios.extension import joined, moved
 from kyrios.graph import Task
-from kyrios.pieces import Columns, Piece, pass_on
+from kyrios.pieces import Columns, Piece, extended, pass_on
 from kyrios.references import fill
 from kyrios.spec import FlowSpec, Tries, Use
 
@@ -26,6 +27,7 @@ class Expansion:
     def __init__(self, flow: FlowSpec, pieces: Mapping[str, list[Piece]], conditions: Mapping[str, Condition]) -> None:
         self.flow, self.pieces, self.conditions = flow, pieces, conditions
         self.tasks: list[Task] = []
+        self._around = extended(flow.extension, "")
         self._sources: dict[str, str] = {}  # use.output to task.output, where they differ
         self._ends: dict[str, tuple[str, ...]] = {}  # use to the tasks that end it, where it is more than one task
 
@@ -100,6 +102,8 @@ class Expansion:
             "options": options,
             **_tries(use, piece.tries, self.flow.defaults),
         }
+        if self._around:
+            mine["extension"] = joined(self._around, piece.task.extension)
         self._append(_with(piece.task, mine), frame)
 
     def _column(self, value: str) -> str:
@@ -172,6 +176,7 @@ class Expansion:
                 folder=task.folder
                 if task.folder.startswith("registry:")
                 else "/".join(filter(None, (piece.folder, task.folder))),
+                extension=joined(self._around, moved(task.extension, piece.folder)) if not _hands_on(task) else {},
                 **_given(use),
             )
             self._append(opened, mine)
@@ -250,6 +255,10 @@ def _with(task: Task, changes: Mapping[str, Any]) -> Task:
     made.__dict__.pop("upstream", None)  # a cached property
     made.__dict__.update(changes)
     return made
+
+
+def _hands_on(task: Task) -> bool:
+    return task.call in ("kyrios.operators:select", "kyrios.operators:gather")
 
 
 def _constant(value: str) -> str:

@@ -139,7 +139,7 @@ class Flow:
         else:
             done = [*done, *(t.name for t in before.tasks if t.reason == "not asked for")]
         try:
-            runner.run(Job(self.graph, done, execution.execute, execution.record, execution.order))
+            runner.run(Job(self.graph, done, execution.execute, execution.record, execution.order, execution.failed))
         except BaseException as exc:
             execution.cancel_the_rest(type(exc).__name__)
             execution.write_lineage()

@@ -56,6 +56,11 @@ class Task:
         Whether its outputs are taken from an earlier run with the same inputs, code and parameters.
     may_fail
         Whether the run succeeds although it fails.
+    extension
+        What is called around it, each by its folder and ``module:function``, and what engines are told of it, see
+        `kyrios.extension`.
+    deprecated
+        What to use instead of its unit.
     """
 
     name: str
@@ -80,6 +85,8 @@ class Task:
     condition: Mapping[str, Any] = field(default_factory=dict)
     cache: bool = False
     may_fail: bool = False
+    extension: Mapping[str, Any] = field(default_factory=dict)
+    deprecated: str = ""
 
     @cached_property
     def upstream(self) -> tuple[str, ...]:
@@ -137,6 +144,8 @@ class Graph:
         The tasks that run in one process where starting one takes long: the names of each group's tasks by its own.
     tolerance
         By how much, relative to its value, a number of ``task.port`` may differ when the run is repeated.
+    templates
+        By engine, the file and the text of the flow's own template.
     """
 
     flow: str
@@ -155,6 +164,7 @@ class Graph:
     results: Mapping[str, str] = field(default_factory=dict)
     fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    templates: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @cached_property
     def canonical(self) -> str:
@@ -342,12 +352,17 @@ def _fields(kind: type) -> tuple[str, ...]:
 
 
 _OF_GRAPH, _OF_TASK = _fields(Graph), _fields(Task)
+_PLAIN = tuple(name for name in _OF_TASK if name not in ("extension", "deprecated"))
 
 
 def _as_dict(graph: Graph) -> dict[str, Any]:
     """Return what `dataclasses.asdict` would, which copies everything and takes ten times as long."""
     found = {name: graph.__dict__[name] for name in _OF_GRAPH}
-    if not graph.tolerance:  # flows without it keep the digest that they had before there was one
-        del found["tolerance"]
-    found["tasks"] = [{name: task.__dict__[name] for name in _OF_TASK} for task in graph.tasks]
+    for name in ("tolerance", "templates"):  # flows without them keep the digest that they had before
+        if not found[name]:
+            del found[name]
+    found["tasks"] = [
+        {name: task.__dict__[name] for name in (_OF_TASK if task.extension or task.deprecated else _PLAIN)}
+        for task in graph.tasks
+    ]
     return found

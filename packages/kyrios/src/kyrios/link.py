@@ -19,6 +19,9 @@ from kyrios.spec import FITS, FlowSpec, Param, Port, Use, in_words
 if TYPE_CHECKING:
     from kyrios.load import Units
 
+#: The engines whose scripts are rendered from a template of ours.
+_RENDERED = ("airflow", "celery", "dask", "local", "ray")
+
 
 def link(flow: FlowSpec, document: Document, units: Units) -> Graph | None:
     """Return the graph of `flow`, or None where there is a mistake; mistakes go into ``document.problems``."""
@@ -56,6 +59,7 @@ class _Linker:
             self._judge_source(("outputs", word), source)
         for source in flow.tolerance:
             self._judge_source(("tolerance", source), source)
+        templates = self._extension()
         if self.document.problems or not self.complete:
             return None
         expansion = Expansion(flow, self.pieces, self.conditions)
@@ -83,7 +87,31 @@ class _Linker:
             results={word: expansion.source(source) for word, source in flow.outputs.items()},
             fused=fused,
             tolerance={expansion.source(source): limit for source, limit in flow.tolerance.items()},
+            templates=templates,
         )
+
+    def _extension(self) -> dict[str, tuple[str, str]]:
+        """Judge what is called around all units; return the flow's own templates, each with its file."""
+        from kyrios.load import judge_extension
+
+        given, folder, sources = self.flow.extension, self.units.folder.parent, self.units.sources
+        judge_extension(given, self.document, folder, sources)
+        found = {}
+        for engine, file in given.templates.items():
+            place = ("extension", "templates", engine)
+            if engine not in _RENDERED:
+                hint = nearest(engine, _RENDERED) or f"known: {', '.join(_RENDERED)}"
+                self.problem(place, f"Kyrios has no template for {engine!r}", hint=hint, key=True)
+                continue
+            text = sources.read(folder / file)
+            if text is None:
+                self.problem(place, f"there is no file {shown(folder / file)}", hint=f"{{% extends '{engine}' %}}")
+                continue
+            try:
+                found[engine] = (file, text.decode())
+            except UnicodeDecodeError:
+                self.problem(place, f"{shown(folder / file)} is not UTF-8 text")
+        return found
 
     def _fused(self, tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:
         """Return the groups of tasks that run as one, judged."""
@@ -179,6 +207,10 @@ class _Linker:
         for i, before in enumerate(use.after):
             if before not in self.flow.units:
                 self.problem((*at, "after", i), f"there is no unit {before!r} in this flow", hint=self._near(before))
+        given = {source.partition(".")[0] for source in use.sources}
+        if use.when == "any_failed" and not set(use.after) - given:
+            hint = "after: [unit]; a unit whose table it takes must succeed first"
+            self.problem((*at, "when"), f"{name!r} never runs: nothing in 'after' may fail before it", hint=hint)
         self._judge_operators(name, use)
         pieces = self.pieces[name]
         for port, source in use.inputs.items():

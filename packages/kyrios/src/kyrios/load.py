@@ -6,7 +6,7 @@ import copy
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,7 +18,10 @@ from kyrios.link import link
 from kyrios.pieces import Piece, flow_piece, unit_piece
 from kyrios.registry import REGISTRY, registered
 from kyrios.sources import Sources
-from kyrios.spec import FITS, FlowSpec, Port, UnitSpec, in_words
+from kyrios.spec import FITS, Extension, FlowSpec, Port, UnitSpec, in_words
+
+if TYPE_CHECKING:
+    import ast
 
 _Spec = TypeVar("_Spec", bound=BaseModel)
 
@@ -310,37 +313,69 @@ def _judge_columns(port: Port, document: Document, path: tuple[str, ...]) -> Non
 
 def _judge_code(spec: UnitSpec, document: Document, folder: Path, sources: Sources) -> None:
     """Compare the function with the interface where it can be read without running it."""
-    import ast
-
+    judge_extension(spec.extension, document, folder, sources)
     if spec.run.call is None:
         return
-    module, _, function = spec.run.call.partition(":")
+    place = ("run", "call")
+    found = _function(spec.run.call, document, place, folder, sources)
+    if found is None:
+        return
+    function, where = found
+    arguments = function.args
+    names = [a.arg for a in (*arguments.args, *arguments.kwonlyargs)]
+    wanted = {*spec.interface.inputs, *spec.interface.params}
+    for word in sorted(wanted - set(names)) if arguments.kwarg is None else []:
+        hint = nearest(word, set(names) - wanted)
+        document.problem(place, f"{function.name} at {where} takes no {word!r}", hint=hint)
+    plain = len(arguments.args) - len(arguments.defaults)
+    needed = {a.arg for a in arguments.args[:plain]}
+    needed |= {a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None}
+    for word in sorted(needed - wanted):
+        text = f"{function.name} at {where} needs {word!r}, which the interface does not name"
+        document.problem(place, text)
+
+
+def judge_extension(given: Extension, document: Document, folder: Path, sources: Sources) -> None:
+    """Judge the hooks and plugins of a unit or a flow, whose code is in `folder`."""
+    from kyrios.extension import MOMENTS, plugin_names
+
+    for moment in MOMENTS:
+        for i, call in enumerate(getattr(given, moment)):
+            place = ("extension", moment, i)
+            found = _function(call, document, place, folder, sources)
+            arguments = found[0].args if found else None
+            if found and arguments and not (arguments.args or arguments.posonlyargs or arguments.vararg):
+                text = f"{found[0].name} at {found[1]} takes nothing, but a hook is given the call"
+                document.problem(place, text, hint=f"def {found[0].name}(call: kyrios.UnitCall) -> None")
+    known = plugin_names() if given.plugins else []
+    for i, name in enumerate(given.plugins):
+        if name not in known:
+            hint = nearest(name, known) or f"installed: {', '.join(known) or 'none'}"
+            document.problem(("extension", "plugins", i), f"no plugin {name!r} is installed", hint=hint)
+
+
+def _function(
+    call: str, document: Document, place: tuple[str | int, ...], folder: Path, sources: Sources
+) -> tuple[ast.FunctionDef, str] | None:
+    """Return the function that `call` names and its file and line, where it is written beside the flow."""
+    import ast
+
+    module, _, function = call.partition(":")
     source = folder / f"{module.replace('.', '/')}.py"
     code = sources.read(source)
     if code is None:
-        return  # an installed module, which is met when it runs
-    place = ("run", "call")
+        return None  # an installed module, which is met when it runs
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError) as exc:
         line = getattr(exc, "lineno", None) or 1
         document.problem(place, f"{shown(source)}:{line} is not Python: {getattr(exc, 'msg', exc)}")
-        return
+        return None
     found = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
     others = {a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom | ast.Import) for a in n.names}
     others |= {t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
-    if function not in found:
-        if function not in others:
-            document.problem(place, f"{shown(source)} has no function {function!r}", hint=nearest(function, found))
-        return
-    arguments = found[function].args
-    names = [a.arg for a in (*arguments.args, *arguments.kwonlyargs)]
-    wanted = {*spec.interface.inputs, *spec.interface.params}
-    where = f"{shown(source)}:{found[function].lineno}"
-    for word in sorted(wanted - set(names)) if arguments.kwarg is None else []:
-        document.problem(place, f"{function} at {where} takes no {word!r}", hint=nearest(word, set(names) - wanted))
-    plain = len(arguments.args) - len(arguments.defaults)
-    needed = {a.arg for a in arguments.args[:plain]}
-    needed |= {a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None}
-    for word in sorted(needed - wanted):
-        document.problem(place, f"{function} at {where} needs {word!r}, which the interface does not name")
+    if function in found:
+        return found[function], f"{shown(source)}:{found[function].lineno}"
+    if function not in others:
+        document.problem(place, f"{shown(source)} has no function {function!r}", hint=nearest(function, found))
+    return None

@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic, time
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from kyrios.code import blame
 from kyrios.engine.port import Step as Recorded
 from kyrios.errors import BadInput, NotAllowed
 from kyrios.execution import Execution, checked_tables
+from kyrios.extension import Hooks, UnitCall
 from kyrios.graph import Task
 from kyrios.pace import Pace, Spread
 from kyrios.params import bind
@@ -49,6 +50,7 @@ class Step:
     function: Callable[..., Any]
     code: str
     params: Mapping[str, Any]
+    hooks: Hooks | None = None
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,11 @@ class Plan:
         for task in flow.graph.tasks:
             try:
                 function, code = prepared(task, flow.folder)
+                hooks = Hooks.of(task, flow.folder) if task.extension else None
             except Exception as exc:
                 raise BadInput(f"the unit {task.name} cannot be loaded: {blame(exc, flow.folder)}") from exc
-            steps.append(Step(task, function, code, {word: fill(value, values) for word, value in task.params.items()}))
+            params = {word: fill(value, values) for word, value in task.params.items()}
+            steps.append(Step(task, function, code, params, hooks))
         return cls(flow, values, tuple(steps))
 
 
@@ -142,6 +146,11 @@ class Loop:
         self.pace = Pace(graph.every, graph.overrun, first=self.restored.tick + 1)
         self.began: float | None = None  #: When the tick that runs began, by `time.monotonic`.
         self.now: Tick | None = None
+
+    @property
+    def has_ticked(self) -> bool:
+        """Whether its first tick is over."""
+        return self._counts.ticks > 0
 
     def stop(self) -> None:
         """End the loop after the tick that runs; may be called by any thread, and by a signal."""
@@ -283,11 +292,18 @@ class Loop:
                 self._counts.error = f"{step.task.name}: {self._errors[step.task.name]}"
                 print(f"--- {utc_now()} tick {tick.number}: {self._counts.error}", file=log)
                 traceback.print_exception(exc, file=log)
+                if step.hooks:  # a loop repeats nothing: the next tick is the next call
+                    told = replace(self._told(step), moment="on_error", error=self._errors[step.task.name])
+                    step.hooks.tell(told, self.plan.flow.folder)
         self.tables, self.states = tables, states
         self._counts.ticks += 1
         self._counts.failed += failed
         self._busy.add(monotonic() - self.began)
         self.began = None
+
+    def _told(self, step: Step) -> UnitCall:
+        head = self.execution.head
+        return UnitCall("before", head.flow, head.run_id, step.task.name)
 
     def _call(self, step: Step, tables: dict[str, pa.Table], states: Mapping[str, State]) -> State:
         task, values = step.task, self.plan.values
@@ -298,8 +314,14 @@ class Loop:
             return State.SKIPPED
         inputs = {port: tables[source] for port, source in task.inputs.items() if source in tables}
         remember(self.memories.setdefault(task.name, {}), self._kept.get(task.name))
+        hooks = step.hooks
+        told = replace(self._told(step), params=step.params, inputs=inputs) if hooks else None
         with noting_uses() as used:
+            if hooks and told:
+                hooks.call(told)
             given = call(task, step.function, inputs, step.params, values, read, checked_tables)
+            if hooks and told:
+                hooks.call(replace(told, moment="after", outputs=given))
         self.used[task.name] = used
         for port, table in given.items():
             tables[f"{task.name}.{port}"] = table

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kyrios.extension import MOMENTS
 from kyrios.graph import Graph, Task
-from kyrios.spec import Param, Port, RunSpec, Tries, UnitSpec
+from kyrios.spec import Extension, Param, Port, RunSpec, Tries, UnitSpec
 
 if TYPE_CHECKING:
     from kyrios.spec import FlowSpec
@@ -55,9 +56,21 @@ def unit_piece(ref: str, spec: UnitSpec, folder: str) -> Piece:
         options=options,
         folder=folder,
         cache=spec.state.cache,
+        extension=extended(spec.extension, folder),
+        deprecated=spec.info.deprecated,
     )
     interface = spec.interface
     return Piece(ref, spec.info.version, interface.params, interface.inputs, outputs, None, task, spec.run, folder)
+
+
+def extended(given: Extension, folder: str) -> dict[str, Any]:
+    """Return an extension as a task has it; its hooks are in `folder`."""
+    found: dict[str, Any] = {m: [[folder, call] for call in calls] for m in MOMENTS if (calls := getattr(given, m))}
+    if given.plugins:
+        found["plugins"] = list(given.plugins)
+    if given.engines and (told := given.engines.model_dump(exclude_none=True)):
+        found["engines"] = told
+    return found
 
 
 def _call(run: RunSpec) -> tuple[str, dict[str, Any]]:

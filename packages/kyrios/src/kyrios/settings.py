@@ -10,6 +10,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("history", "sqlite://", "Where the record of every run lies.", url=True),
     Setting("channel", "memory:", "Where the messages between long-running units lie.", url=True),
     Setting("command", "kyrios", "The command that a rendered task calls, where tasks have their own environment."),
+    Setting("warm", 300, "Seconds that a process stands by for the next unit of an Airflow run; 0 for none."),
 )
 
 

@@ -67,6 +67,8 @@ class Info(_Closed):
     summary: Text = ""
     owner: Text = ""
     tags: list[Text] = Field(default_factory=list)
+    docs: Text = ""
+    deprecated: Text = ""
 
 
 class Param(_Closed):
@@ -164,6 +166,56 @@ class Use(Tries):
         return [*self.inputs.values(), *(self.select or ()), *([self.gate] if self.gate else ())]
 
 
+Call = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+
+class CeleryOptions(_Closed):
+    """What Celery is told of a unit."""
+
+    queue: Name | None = None
+
+
+class RayOptions(_Closed):
+    """What Ray is told of a unit: what it needs of its node; memory in bytes."""
+
+    cpus: Annotated[float, Field(ge=0)] | None = None
+    gpus: Annotated[float, Field(ge=0)] | None = None
+    memory: Annotated[StrictInt, Field(gt=0)] | None = None
+    resources: dict[Text, Annotated[float, Field(gt=0)]] | None = None
+
+
+class DaskOptions(_Closed):
+    """What Dask is told of a unit: what it needs of its worker, and whether it goes before others."""
+
+    resources: dict[Text, Annotated[float, Field(gt=0)]] | None = None
+    priority: StrictInt | None = None
+
+
+class EngineOptions(_Closed):
+    """What one engine alone is told."""
+
+    celery: CeleryOptions | None = None
+    ray: RayOptions | None = None
+    dask: DaskOptions | None = None
+
+
+class Extension(_Closed):
+    """What is called around a unit, and what engines are told of it."""
+
+    before: list[Call] = Field(default_factory=list)
+    after: list[Call] = Field(default_factory=list)
+    on_error: list[Call] = Field(default_factory=list)
+    on_retry: list[Call] = Field(default_factory=list)
+    plugins: list[Text] = Field(default_factory=list)
+    engines: EngineOptions | None = None
+
+
+class FlowExtension(Extension):
+    """What is called around every unit of a flow, and the templates that its scripts are rendered from."""
+
+    templates: dict[Text, Text] = Field(default_factory=dict)
+
+
 def _fuse(value: object) -> object:
     if value in ("none", "auto"):
         return value
@@ -193,12 +245,13 @@ class FlowSpec(_Closed):
     defaults: Tries = Tries()
     units: Annotated[dict[Name, Use], Field(min_length=1)]
     fuse: Fuse = "none"
+    extension: FlowExtension = FlowExtension()
 
 
 class RunSpec(Tries):
     """How a unit is called: exactly one of ``call``, ``shell``, ``sql`` and ``veda``."""
 
-    call: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    call: Call | None = None
     shell: Text | None = None
     sql: Text | None = None
     engine: Literal["sqlite", "duckdb"] | None = None
@@ -214,6 +267,8 @@ class RunSpec(Tries):
         for word, kind in (("engine", "sql"), ("method", "veda")):
             if getattr(self, word) is not None and kinds != [kind]:
                 raise ValueError(f"must hold {kind} where it holds {word}")
+        if self.veda is not None and "@" not in self.veda:
+            raise ValueError(f"must say which version of the package it calls, such as {self.veda}@~=1.2")
         if kinds == ["veda"] and self.method is None:
             raise ValueError("must hold method where it holds veda")
         if self.env and kinds != ["shell"]:
@@ -244,6 +299,7 @@ class UnitSpec(_Closed):
     run: RunSpec
     state: StateSpec = StateSpec()
     interface: Interface = Interface()
+    extension: Extension = Extension()
 
 
 #: The test that a value passes to be a parameter of this type; True is not a number.

@@ -44,6 +44,12 @@ interface:
   params: {{url: {{type: string}}}}
   outputs: {{result: {_VALUES}}}
 """,
+    "stream": _INFO + f"""run: {{call: "NAME:NAME"}}
+interface:
+  params: {{weight: {{type: number, default: 0.2}}}}
+  inputs: {{values: {_VALUES}}}
+  outputs: {{result: {_VALUES}}}
+""",
 }  # fmt: skip
 _HEAD = '"""The unit NAME."""\n\nfrom __future__ import annotations\n\n'
 _CODE = {
@@ -78,6 +84,18 @@ def NAME(*, url: str) -> pa.Table:
     with urlopen(url, timeout=30) as answer:
         return pa.table({"value": pa.array(json.load(answer), pa.float64())})
 ''',
+    "stream": _HEAD + '''import pyarrow as pa
+
+import kyrios
+
+
+def NAME(values: pa.Table, *, weight: float) -> pa.Table:
+    """Return the moving mean of all that has come; it is remembered from tick to tick."""
+    memory = kyrios.memory()
+    for value in values["value"].to_pylist():
+        memory["mean"] = value if "mean" not in memory else memory["mean"] + weight * (value - memory["mean"])
+    return pa.table({"value": pa.array([memory["mean"]] if "mean" in memory else [], pa.float64())})
+''',
 }  # fmt: skip
 _TEST_HEAD = "import sys\nfrom pathlib import Path\n\nsys.path.insert(0, str(Path(__file__).parents[1]))\n"
 _TESTS = {
@@ -107,6 +125,14 @@ def test_the_numbers_of_a_json_list_come_in(tmp_path):
     (tmp_path / "numbers.json").write_text("[1, 2.5]")
 
     assert NAME(url=(tmp_path / "numbers.json").as_uri()).to_pydict() == {"value": [1.0, 2.5]}
+''',
+    "stream": _TEST_HEAD + '''
+import pyarrow as pa
+from NAME import NAME
+
+
+def test_the_mean_moves_towards_what_comes():
+    assert NAME(pa.table({"value": [1.0, 2.0, 2.0]}), weight=0.5).to_pydict() == {"value": [1.75]}
 ''',
     "sql": '''import yaml
 from pathlib import Path
@@ -177,12 +203,21 @@ def create_unit(name: str, like: str, folder: Path) -> list[Path]:
 
 def create_flow(name: str, like: str, folder: Path) -> list[Path]:
     """Write a flow that runs, with a unit from the template `like`, into `folder`; return its files."""
-    work = {"python": "scale", "sql": "query", "shell": "script", "train": "train", "http": "fetch"}[like]
+    work = {
+        "python": "scale",
+        "sql": "query",
+        "shell": "script",
+        "train": "train",
+        "http": "fetch",
+        "stream": "follow",
+    }[like]
     text = _FLOW.replace("NAME", _checked(name)).replace("WORK", work)
     if like == "http":  # it brings its own numbers
         text = text.replace("in: {values: numbers.values}", 'with: {url: "${params.url}"}').replace(
             "params: {count: 3}", 'params: {count: 3, url: "http://127.0.0.1:8000/numbers.json"}'
         )
+    if like == "stream":
+        text = text.replace("units:\n", "schedule: {every: 100ms}\nunits:\n")
     files = {
         folder / "flow.yaml": text,
         folder / "units" / "numbers.yaml": _NUMBERS,
@@ -193,7 +228,9 @@ def create_flow(name: str, like: str, folder: Path) -> list[Path]:
 
 
 def _unit_files(name: str, like: str, folder: Path) -> dict[Path, str]:
-    summary = {"train": "Fit a model.", "http": "Fetch numbers."}.get(like, "Multiply each value.")
+    summary = {"train": "Fit a model.", "http": "Fetch numbers.", "stream": "Follow the mean."}.get(
+        like, "Multiply each value."
+    )
     files = {folder / "units" / f"{name}.yaml": _SPECS[like].replace("NAME", name).replace("SUMMARY", summary)}
     if like in _CODE:
         files[folder / f"{name}.py"] = _CODE[like].replace("NAME", name)

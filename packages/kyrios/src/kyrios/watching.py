@@ -30,6 +30,7 @@ CHECKPOINT = "checkpoint.json"
 _LOOK = 0.2  # seconds between two looks at the files
 _SAY = 1.0  # seconds between two writings of the status
 _HANGS = 10.0  # seconds after which a tick counts as hung where the flow says nothing
+_STARTS = 60.0  # and the first tick
 
 
 def place_of(flow: str) -> Path:
@@ -130,7 +131,9 @@ def watched(
 
 def _see_that_it_ticks(loop: Loop, ended: threading.Event, on_hang: Callable[[float], None]) -> None:
     while True:
-        longest = loop.plan.flow.graph.watchdog or max(_HANGS, 10 * loop.pace.every)
+        # The first tick imports what its units need, for which a busy machine may take its time.
+        known = max(_HANGS if loop.has_ticked else _STARTS, 10 * loop.pace.every)
+        longest = loop.plan.flow.graph.watchdog or known
         if ended.wait(min(1.0, longest / 4)):
             return
         began = loop.began

@@ -17,6 +17,7 @@ from ptolemy.calendars import EXCHANGES, calendar_of
 from ptolemy.catalogue import Column, Interface, Rule, interface
 from ptolemy.errors import BadParam
 from ptolemy.resample import HOURS
+from ptolemy.screening import lot_and_money
 
 Floats = npt.NDArray[np.float64]
 LABEL = {b"synthetic": b"made by ptolemy sample; stands for nothing real"}
@@ -150,8 +151,24 @@ def _numbers(known: Interface, count: int, rng: np.random.Generator) -> dict[str
     values = {c.name: rng.uniform(1, 100, count) for c in known.columns if c.is_number}
     for _ in range(len(known.rules) + 1):
         if not sum(_mended(rule, values) for rule in known.rules):
+            _pay(known, values)
             return values
     raise BadParam(f"the rules of {known.name} contradict one another")
+
+
+def _pay(known: Interface, values: dict[str, Floats]) -> None:
+    """Make the money what the shares cost at a price between low and high, in the interface's units."""
+    price = values.get("price", values.get("close"))
+    vol = known.column("vol") if "vol" in known.names else None
+    if price is None or vol is None or "shares" not in vol.unit or "amount" not in values:
+        return  # what a lot of a future is worth stands nowhere
+    if "low" in values:
+        price = (values["low"] + values["high"]) / 2
+    lot, money = lot_and_money(known)
+    shares = np.floor(values["vol"]) if vol.type == "int" else np.round(values["vol"], 2)
+    values["amount"] = shares * lot * price / money
+    if "vwap" in values:
+        values["vwap"] = price
 
 
 def _mended(rule: Rule, values: dict[str, Floats]) -> bool:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,13 @@ def wrong_units(interface: Interface, table: pa.Table, before: pa.Table | None =
         return []
     found = _beside(interface, table, before, {"units"})
     return [found[row] for row in sorted(found)]
+
+
+def lot_and_money(interface: Interface) -> tuple[float, float]:
+    """Return how many shares a unit of ``vol`` has, and how many units of currency one of ``amount``."""
+    units = {c.name: c.unit for c in interface.columns}
+    lot = 100.0 if "100 shares" in units.get("vol", "") else 1.0
+    return lot, 1000.0 if units.get("amount", "").startswith("1000") else 1.0
 
 
 def gaps(
@@ -202,10 +210,7 @@ class _Bars:
             n: table[n].cast(pa.float64()).to_numpy() if n in table.column_names else np.full(self.count, np.nan)
             for n in (*_PRICES, "vol", "amount")
         }
-        # Volumes in shares and money in CNY, whatever the interface counts in.
-        units = {c.name: c.unit for c in interface.columns}
-        self.lot = 100.0 if "100 shares" in units.get("vol", "") else 1.0
-        self.money = 1000.0 if units.get("amount", "").startswith("1000") else 1.0
+        self.lot, self.money = lot_and_money(interface)
 
     def spikes(self) -> list[tuple[int, str, str]]:
         with np.errstate(all="ignore"):
@@ -272,29 +277,31 @@ class _Bars:
     def _all_off(self, values: Floats) -> Bools:
         """Tell which new rows belong to a security all of whose new rows are far from those that are kept."""
         off = np.zeros(self.count, np.bool_)
-        if not self.new.all():
-            for group in np.unique(self.group[self.new]):
-                here = self.group == group
-                old, news = (part[~np.isnan(part)] for part in (values[here & ~self.new], values[here & self.new]))
-                if len(old) >= 3 and len(news) >= 3:
-                    times = np.median(news) / np.median(old)
-                    off[here & self.new] = times > 2 * MANY or times < 0.5 / MANY
+        for here in self._groups_of_both():
+            now = self.new[here]
+            old, news = (part[~np.isnan(part)] for part in (values[here][~now], values[here][now]))
+            if len(old) >= 3 and len(news) >= 3:
+                times = np.median(news) / np.median(old)
+                off[here] = now & (times > 2 * MANY or times < 0.5 / MANY)
         return off
 
     def _higher(self, close: Floats) -> Bools:
         """Tell which new rows belong to a security whose prices begin far from those right before."""
         off = np.zeros(self.count, np.bool_)
-        if self.new.all():
-            return off
-        for group in np.unique(self.group[self.new]):
-            here = np.flatnonzero(self.group == group)
-            first = here[self.new[here]][0]
-            old = here[here < first][-AROUND:]
-            news = here[here >= first][:AROUND]
-            if len(old):
-                times = np.nanmedian(close[news]) / np.nanmedian(close[old])
-                off[here] = self.new[here] & ((times > HIGHER) | (times < 1 / HIGHER))
+        for here in self._groups_of_both():
+            now = self.new[here]
+            first = here.start + int(np.argmax(now))
+            if first > here.start:
+                before, news = close[max(here.start, first - AROUND) : first], close[first : here.stop][:AROUND]
+                times = np.nanmedian(news) / np.nanmedian(before)
+                off[here] = now & (times > HIGHER or times < 1 / HIGHER)
         return off
+
+    def _groups_of_both(self) -> list[slice]:
+        """Return where the rows of each security lie that has new rows and kept ones."""
+        edges = [0, *(np.flatnonzero(np.diff(self.group)) + 1).tolist(), self.count]
+        fresh = np.concatenate([[0], np.cumsum(self.new)])
+        return [slice(a, b) for a, b in pairwise(edges) if 0 < fresh[b] - fresh[a] < b - a]
 
     def _shifted(self, values: Floats, by: int) -> Floats:
         """Return the value `by` rows before (or after) of the same security; NaN where there is none."""

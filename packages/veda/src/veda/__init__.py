@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from veda.lock_file import Lock
     from veda.manifest import Manifest
     from veda.names import Ref
+    from veda.opening import Installed, open
     from veda.package import Package, open_package, pack, unpack, verify
     from veda.publish import Pushed, push, register
     from veda.records import history, tag, unyank, update, yank
@@ -73,6 +74,7 @@ __all__ = [
     "Fault",
     "Finding",
     "Generation",
+    "Installed",
     "Key",
     "LoadedAlgorithm",
     "Lock",
@@ -112,6 +114,7 @@ __all__ = [
     "lock",
     "new_key",
     "new_workspace",
+    "open",
     "open_package",
     "open_registry",
     "open_store",
@@ -157,6 +160,7 @@ _HOMES = {
     "lock_file": ("Lock",),
     "manifest": ("Manifest",),
     "names": ("Ref",),
+    "opening": ("Installed", "open"),
     "package": ("Package", "open_package", "pack", "unpack", "verify"),
     "publish": ("Pushed", "push", "register"),
     "records": ("history", "tag", "unyank", "update", "yank"),

@@ -11,6 +11,7 @@ from veda._house.progress import Progress, no_progress
 from veda.errors import ArchiveRefused, Conflict, Damaged, NotFound, VedaError
 from veda.manifest import Chunk, Manifest
 from veda.package import Package, check_project, open_package
+from veda.platforms import refuse_foreign
 from veda.settings import home as home_folder
 from veda.tree import check_tree, clear_unfinished, locked, write_tree, writing
 from veda.workspace import FILE
@@ -42,6 +43,11 @@ def install(
     """Write a tree into its place, all or nothing, and return it; one that is there is left alone.
 
     `stored` gives the bytes of a chunk as they are stored; it is called by several threads.
+
+    Raises
+    ------
+    BadInput
+        If it was packed for another kind of machine.
     """
 
     def check(folder: Path) -> None:
@@ -51,6 +57,7 @@ def install(
     tree = tree_path(manifest.digest, home)
     if tree.is_dir():
         return tree
+    refuse_foreign(manifest.tag, f"{manifest.name}@{manifest.version}")
     with writing(tree), locked(tree.parent / f".{tree.name}.lock"):
         if tree.is_dir():
             return tree

@@ -17,6 +17,7 @@ from veda._house.errors import nearest
 from veda.errors import BadInput, NotFound, Unsatisfiable
 from veda.lock_file import LockedPackage
 from veda.names import Ref
+from veda.platforms import ANY, fits
 from veda.registry import Registry, Release
 from veda.resolve import tagged_version
 
@@ -135,7 +136,7 @@ class _Shelf:
         wanted = str(candidate.release.facts.get("requires_python") or "")
         if wanted not in self._runnable:
             self._runnable[wanted] = not wanted or SpecifierSet(wanted).contains(self._python, prereleases=True)
-        return self._runnable[wanted]
+        return self._runnable[wanted] and fits(candidate.release.facts.get("tag") or ANY, str(self._python))
 
 
 class _Provider(AbstractProvider[Need, Candidate, str]):
@@ -217,7 +218,7 @@ def _explained(provider: _Provider, needs: Sequence[Need], causes: Sequence[_Inf
     if not shelf.fitting(name, [c.requirement for c in clash]) and any(
         all(c.requirement.fits(v) for c in clash) for v in shelf.versions(name)
     ):
-        text += " (those that fit are yanked, or need another Python)"
+        text += " (those that fit are yanked, or need another Python or machine)"
     return Unsatisfiable(text, hint=_way_out(shelf, needs) or f"publish a version of {name} that fits, or ask for less")
 
 

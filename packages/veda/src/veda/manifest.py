@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from veda.errors import ArchiveRefused, BadInput
-from veda.names import normalise_name, normalise_version, path_fault, paths_fault
+from veda.names import is_platform, normalise_name, normalise_version, path_fault, paths_fault
 
 FORMAT = "1.0"
 WITH_REFERENCES = "1.1"  #: The format of a package that keeps files by reference.
@@ -113,6 +113,11 @@ class Manifest:
         return str(self.facts["digest"])
 
     @property
+    def tag(self) -> str:
+        """For which machines it is: ``any``, or a platform such as ``linux_x86_64``."""
+        return str(self.facts["tag"])
+
+    @property
     def packed(self) -> tuple[Chunk, ...]:
         """The chunks that are members of the package file."""
         return tuple(c for c in self.chunks if not c.external)
@@ -163,9 +168,11 @@ def _check_head(facts: Mapping[str, Any]) -> None:
         _refuse("manifest-field", str(exc))
     if normal != (facts["name"], facts["version"]):
         _refuse("manifest-field", "name or version is not in its normal form")
-    for key in ("summary", "license", "requires_python", "tag"):
+    for key in ("summary", "license", "requires_python"):
         if not facts[key].isprintable():
             _refuse("manifest-field", f"{key} holds a control character")
+    if not is_platform(facts["tag"]):
+        _refuse("manifest-field", "tag is not that of a platform")
     requires = facts.get("requires")
     if not isinstance(requires, list) or not all(isinstance(r, str) and r.isprintable() for r in requires):
         _refuse("manifest-field", "requires is not a list of requirements")

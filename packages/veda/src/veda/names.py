@@ -13,6 +13,7 @@ from veda.errors import BadInput
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?")
 _TAG = re.compile(r"[a-z][a-z0-9._-]{0,63}")
+_PLATFORM = re.compile(r"any|(?:cp[0-9]{2,4}-)?[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{8,64}")
 # What Windows cannot name would make a package that unpacks on one machine only.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
@@ -48,6 +49,11 @@ def is_version(text: str) -> bool:
     except InvalidVersion:
         return False
     return True
+
+
+def is_platform(text: str) -> bool:
+    """Tell whether `text` says for which machines a package is: ``any``, ``linux_x86_64``, ``cp311-linux_x86_64``."""
+    return len(text) <= 64 and _PLATFORM.fullmatch(text) is not None
 
 
 def normalise_tag(text: str) -> str:

@@ -21,6 +21,7 @@ from veda.interface import describe
 from veda.manifest import FORMAT, MAX_MANIFEST, WITH_REFERENCES, Chunk, FileEntry, Manifest, tree_digest
 from veda.metadata import members
 from veda.parallel import in_order
+from veda.platforms import tag_of
 from veda.spool import Spool
 from veda.tree import write_tree
 from veda.unchanged import Unchanged
@@ -95,15 +96,15 @@ def pack(
     folder
         The workspace, a folder with a ``veda.toml``.
     out
-        The file to write, or a folder for it; by default ``<folder>/dist/name-version-any.vedapkg``.
+        The file to write, or a folder for it; by default ``<folder>/dist/name-version-tag.vedapkg``.
     progress
         Called with the bytes packed and the bytes in all.
 
     Raises
     ------
     BadInput
-        If ``veda.toml`` breaks a rule, an entry point does not exist, or a file cannot be packed;
-        nothing is written.
+        If ``veda.toml`` breaks a rule, an entry point does not exist, a file cannot be packed, or
+        compiled files are for more than one kind of machine; nothing is written.
 
     Examples
     --------
@@ -113,9 +114,10 @@ def pack(
     """
     workspace = Path(folder)
     project = read_project(workspace)
-    target, commit = _target(workspace, out, project), _git_commit(workspace)
-    builder = {"veda": installed_version(), "zstd": zstandard.ZSTD_VERSION, "git": commit}
     scanned = scan(workspace, project)
+    tag = project.platform or tag_of(scanned)
+    target, commit = _target(workspace, out, project, tag), _git_commit(workspace)
+    builder = {"veda": installed_version(), "zstd": zstandard.ZSTD_VERSION, "git": commit}
     unchanged = Unchanged(target, scanned, builder)
     if unchanged.holds():
         return open_package(target)
@@ -128,7 +130,7 @@ def pack(
             keep(workspace, reference)
             _refer(reference, entries, chunks)
         entries.sort(key=lambda e: e.path.encode())
-        manifest = Manifest(_facts(project, points, entries, chunks, commit))
+        manifest = Manifest(_facts(project, tag, points, entries, chunks, commit))
         try:
             with replacing(target) as file:
                 writer = ArchiveWriter(cast(BinaryIO, file))
@@ -220,6 +222,7 @@ def check_project(manifest: Manifest, written: bytes | None) -> None:
         "packages": None,
         "environment": None,
         "components": None,
+        **({"tag": project.platform} if project.platform else {}),
         **_project_facts(project),
         "entry_points": dict(project.entry_points),
     }
@@ -276,13 +279,18 @@ def _entry_points(project: Project, files: dict[str, SourceFile]) -> list[dict[s
 
 
 def _facts(
-    project: Project, points: list[dict[str, Any]], entries: list[FileEntry], chunks: list[Chunk], commit: str | None
+    project: Project,
+    tag: str,
+    points: list[dict[str, Any]],
+    entries: list[FileEntry],
+    chunks: list[Chunk],
+    commit: str | None,
 ) -> dict[str, Any]:
     root = source_root([e.path for e in entries])
     return {
         "format": WITH_REFERENCES if project.references else FORMAT,
         **_project_facts(project),
-        "tag": "any",
+        "tag": tag,
         "entry_points": points,
         "digest": tree_digest(entries),
         "files": [dict(vars(e)) for e in entries],
@@ -322,8 +330,8 @@ def _git_commit(folder: Path) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def _target(folder: Path, out: str | os.PathLike[str] | None, project: Project) -> Path:
-    name = f"{project.name.replace('-', '_')}-{project.version}-any{SUFFIX}"
+def _target(folder: Path, out: str | os.PathLike[str] | None, project: Project, tag: str) -> Path:
+    name = f"{project.name.replace('-', '_')}-{project.version}-{tag}{SUFFIX}"
     if out is None:
         return folder / "dist" / name
     path = Path(out)

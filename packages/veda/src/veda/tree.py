@@ -84,8 +84,18 @@ def check_tree(manifest: Manifest, folder: Path) -> None:
         mode = "0755" if info.st_mode & stat.S_IXUSR else "0644"
         if not stat.S_ISREG(info.st_mode) or (info.st_size, mode) != (entry.size, entry.mode):
             raise Damaged(f"{folder}: {path!r} has another size or mode than the package says")
-        if hashlib.sha256((folder / path).read_bytes()).hexdigest() != entry.sha256:
-            raise Damaged(f"{folder}: the bytes of {path!r} are not those of the package")
+        read_file(entry, folder)
+
+
+def read_file(entry: FileEntry, folder: Path) -> bytes:
+    """Return the bytes of a file of the tree in `folder`; raise `Damaged` if they are not those of the package."""
+    try:
+        data = (folder / entry.path).read_bytes()
+    except OSError as exc:
+        raise Damaged(f"{folder}: {entry.path!r} cannot be read: {exc.strerror}") from None
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise Damaged(f"{folder}: the bytes of {entry.path!r} are not those of the package")
+    return data
 
 
 @contextmanager

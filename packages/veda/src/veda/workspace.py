@@ -18,7 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from veda._house.errors import nearest
 from veda.components import Component, missing, parse_components
 from veda.errors import BadInput
-from veda.names import normalise_name, normalise_version, path_fault, paths_fault
+from veda.names import is_platform, normalise_name, normalise_version, path_fault, paths_fault
 
 FILE = "veda.toml"
 #: Never packed: what tools leave behind, and earlier packages.
@@ -44,6 +44,7 @@ _PACKAGE_KEYS = (
     "requires-python",
     "exclude",
     "packages",
+    "platform",
 )
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -64,6 +65,7 @@ class Project:
     packages: tuple[str, ...] = ()
     environment: str = ""
     components: tuple[Component, ...] = ()
+    platform: str = ""
 
     @property
     def references(self) -> tuple[Component, ...]:
@@ -134,6 +136,7 @@ def parse_project(data: bytes, where: str = FILE) -> Project:
         packages=tuple(sorted(_package(r, where) for r in _texts(package, "packages", where))),
         environment=environment,
         components=parse_components(document.get("components", {}), where),
+        platform=_platform(package, where),
     )
 
 
@@ -248,6 +251,14 @@ def _environment(document: Mapping[str, Any], where: str) -> str:
     if not isinstance(path, str) or path_fault(path):
         raise BadInput(f"{where}: [environment] holds one key, lock", hint='lock = "veda.lock"')
     return path
+
+
+def _platform(package: Mapping[str, Any], where: str) -> str:
+    """Return the tag that the author wrote, or nothing where the compiled files are to tell it."""
+    value = package.get("platform", "")
+    if value != "" and not (isinstance(value, str) and is_platform(value)):
+        raise BadInput(f"{where}: platform {value!r} is none", hint='such as "any" or "linux_x86_64"')
+    return str(value)
 
 
 def _specifier(value: object, where: str) -> str:

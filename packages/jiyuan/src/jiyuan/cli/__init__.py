@@ -11,6 +11,7 @@ COMMANDS = {
     "down": "jiyuan.cli.services:down",
     "export": "jiyuan.cli.reproduce:export",
     "init": "jiyuan.cli.init:init",
+    "lab": "jiyuan.cli.lab:lab",
     "logs": "jiyuan.cli.services:logs",
     "reproduce": "jiyuan.cli.reproduce:reproduce",
     "status": "jiyuan.cli.services:status",

@@ -28,7 +28,7 @@ def branches_of(trace: Trace) -> tuple[str, list[Branch]]:
     parameters = record["parameters"]
     environment = record["environment"]
     branches: list[Branch] = [
-        (f"when: {record['started']} to {record['ended'] or 'now'}, on {record['host']} by {record['engine']}", ()),
+        (f"when: {record['started']} to {record['ended'] or 'now'}, on {record['host']} by {_by(record)}", ()),
         (
             f"parameters {short(parameters['version'])}",
             [
@@ -61,6 +61,10 @@ def branches_of(trace: Trace) -> tuple[str, list[Branch]]:
     if links:
         branches.append(("links", links))
     return head, [branch for branch in branches if branch[1] or (" " in branch[0] and branch[0] != "data sets")]
+
+
+def _by(record: Mapping[str, Any]) -> str:
+    return f"{record['engine']}, {record['user']}" if record.get("user") else str(record["engine"])
 
 
 def mermaid(trace: Trace) -> str:

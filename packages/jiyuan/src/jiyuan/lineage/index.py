@@ -95,37 +95,45 @@ class Index:
         columns = (*_COLUMNS, "version", "digest", "rows")
         return [dict(zip(columns, row, strict=True)) for row in self._db.execute(query, given)]
 
-    def newest(self, text: str = "", kind: str = "", limit: int = 1000) -> list[dict[str, Any]]:
+    def newest(self, text: str = "", kind: str = "", state: str = "", limit: int = 1000) -> list[dict[str, Any]]:
         """Return runs, newest first.
 
         Parameters
         ----------
         text
             A part of the run's id or name, or of the name of what it used; with ``@`` what it used, such as
-            ``daily@v12``; empty for all.
-        kind
-            Only runs of this kind.
+            ``daily@v12``, or ``daily@`` for every version of it; empty for all.
+        kind, state
+            Only runs of this kind, and in this state.
         """
+        tests, given = ["1"], {"text": text, "kind": kind, "state": state}
         name, at, version = text.partition("@")
-        test, given = "", []
         if at:
-            test = (
-                "and run_id in (select run_id from uses where name = ? and (version in (?, ?) or digest like ? || '%'))"
+            given |= {"name": name, "version": version, "number": version.removeprefix("v")}
+            which = "and (version in (:version, :number) or (instr(:version, ':') and instr(digest, :version) = 1))"
+            tests.append(
+                f"run_id in (select run_id from uses where kind != 'run' and name = :name {which if version else ''})"
             )
-            given = [name, version, version.removeprefix("v"), version if ":" in version else "\0"]
         elif text:
-            test = """and (instr(run_id, ?1) or instr(name, ?1) or run_id in
-                (select run_id from uses where kind != 'run' and instr(name, ?1)))"""
-            given = [text]
-        if kind:
-            test += f" and kind = ?{len(given) + 1}" if not at else " and kind = ?"
-            given.append(kind)
-        query = f"select {', '.join(_COLUMNS)} from runs where 1 {test} order by run_id desc limit {int(limit)}"
+            tests.append(
+                "(instr(run_id, :text) or instr(name, :text) or run_id in"
+                " (select run_id from uses where kind != 'run' and instr(name, :text)))"
+            )
+        tests += [f"{word} = :{word}" for word in ("kind", "state") if given[word]]
+        query = (
+            f"select {', '.join(_COLUMNS)} from runs where {' and '.join(tests)} order by run_id desc limit {limit:d}"
+        )
         return [dict(zip(_COLUMNS, row, strict=True)) for row in self._db.execute(query, given)]
 
-    def counts(self) -> dict[str, int]:
-        """Return how many runs there are of each kind."""
-        return dict(self._db.execute("select kind, count(*) from runs group by kind order by kind"))
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return how many runs there are of each kind in each state."""
+        query = "select kind, state, count(*) from runs group by kind, state order by kind, state"
+        return {(kind, state): number for kind, state, number in self._db.execute(query)}
+
+    def used(self) -> dict[str, int]:
+        """Return how many runs used each data set and package, in any version, by its name."""
+        query = "select name, count(distinct run_id) from uses where kind != 'run' group by name"
+        return dict(self._db.execute(query).fetchall())
 
     def count(self, kind: str, name: str, version: str) -> int:
         """Return how many runs used something."""

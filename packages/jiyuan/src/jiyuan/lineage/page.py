@@ -48,6 +48,7 @@ def fragment(trace: Trace) -> str:
                 ("state", escape(record["state"])),
                 ("when", escape(f"{record['started']} to {record['ended'] or 'now'}")),
                 ("where", escape(f"{record['host']}, engine {record['engine']}")),
+                ("by", escape(record.get("user", "-"))),
                 ("flow", _code(record["flow"] or "-")),
                 ("environment", f"{_code(environment['digest'])} Python {escape(environment['python'])}"),
                 *((("takes from", _code(run))) for run in trace.earlier),

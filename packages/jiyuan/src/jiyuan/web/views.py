@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +23,12 @@ from ptolemy.web.more import More
 
 MOST = 1000  #: Runs on a page.
 _LATEST = 15  # runs on the first page
-_STYLE = f'{STYLE}:root[data-theme="dark"]{{{DARK}}}:root[data-theme="light"]{{{LIGHT}}}.search input{{width:24rem}}'
+#: The colours of a graph are its own: the page has others under the same names.
+_STYLE = (
+    STYLE.replace(":root", ".graph")
+    + f':root[data-theme="dark"] .graph{{{DARK}}}:root[data-theme="light"] .graph{{{LIGHT}}}'
+    + (files("jiyuan.web") / "centre.css").read_text(encoding="utf-8")
+)
 
 Query = Mapping[str, str]
 Answer = tuple[str, dict[str, Any]]
@@ -51,6 +59,7 @@ def centre(flows: Sequence[Path], watch: Watch) -> More:
             "/web/runs": partial(_told, views.runs),
             "/web/runs/{run}": partial(_told, views.run),
             "/web/pools": partial(_told, views.pools),
+            "/web/pools/{name}": partial(_told, views.pool),
             "/web/packages": partial(_told, views.packages),
             "/web/packages/{name}": partial(_told, views.package),
         },
@@ -68,7 +77,7 @@ class _Views:
         from ptolemy.web import data
 
         asked: dict[str, Callable[[], Any]] = {
-            "flows": self._shelf.entries, "runs": lambda: _runs("", "", _LATEST), "pools": self._watch.rows,
+            "flows": self._shelf.entries, "runs": lambda: _runs(limit=_LATEST), "pools": self._watch.rows,
             "releases": _releases, "fleet": _fleet, "datasets": lambda: data.datasets(None),
         }  # fmt: skip
         found: dict[str, Any] = {}
@@ -83,7 +92,10 @@ class _Views:
         return "centre.html", {**found, "problems": problems}
 
     def flows(self, query: Query) -> Answer:
-        return "flows.html", {"entries": self._shelf.entries()}
+        last: dict[str, dict[str, Any]] = {}
+        for row in reversed(_runs(kind="flow", limit=MOST).rows):
+            last[row["name"]] = row
+        return "flows.html", {"entries": self._shelf.entries(), "last": last}
 
     def flow(self, query: Query) -> Answer:
         from kyrios import get_run
@@ -92,7 +104,7 @@ class _Views:
         if entry.flow is None:
             return "flow.html", {"entry": entry, "drawing": "", "runs": [], "run": None}
         graph = entry.flow.graph
-        runs = [row for row in _runs(graph.flow, "flow", 100)[0] if row["name"] == graph.flow]
+        runs = [row for row in _runs(graph.flow, "flow", limit=100).rows if row["name"] == graph.flow]
         same = [row["run_id"] for row in runs if row["flow"] == graph.digest]
         # Only a run of this very graph says how its units stand.
         run = query.get("run") if query.get("run") in same else next(iter(same), None)
@@ -100,38 +112,52 @@ class _Views:
         return "flow.html", {"entry": entry, "drawing": drawing, "runs": runs, "run": run}
 
     def runs(self, query: Query) -> Answer:
-        text, kind = query.get("text", "").strip()[:200], query.get("kind", "")
-        rows, counts = _runs(text, kind, MOST)
-        return "runs.html", {"rows": rows, "counts": counts, "text": text, "kind": kind, "most": MOST}
+        text, kind, state = query.get("text", "").strip()[:200], query.get("kind", ""), query.get("state", "")
+        runs = _runs(text, kind, state, limit=MOST)
+        return "runs.html", {"runs": runs, "text": text, "kind": kind, "state": state, "most": MOST}
 
     def run(self, query: Query) -> Answer:
         from jiyuan.lineage import trace
         from jiyuan.lineage.tracing import label
 
         found = trace(query["run"])
+        record = found.lineage
         used = [
             (label(kind, use), found.shared.get(label(kind, use), 0), kind, use)
             for kind in ("dataset", "package")
-            for use in found.lineage[f"{kind}s"]
+            for use in record[f"{kind}s"]
         ]
-        flow = next(
-            (e.name for e in self._shelf.entries() if e.flow and e.flow.graph.flow == found.lineage["name"]), ""
-        )
-        return "run.html", {"trace": found, "record": found.lineage, "used": used, "flow": flow}
+        flow = next((e.name for e in self._shelf.entries() if e.flow and e.flow.graph.flow == record["name"]), "")
+        return "run.html", {"trace": found, "record": record, "used": used, "flow": flow}
 
     def pools(self, query: Query) -> Answer:
         return "pools.html", {"rows": self._watch.rows()}
 
+    def pool(self, query: Query) -> Answer:
+        rows = [row for row in self._watch.rows() if row["name"] == query["name"]]
+        runs = [row for row in _runs(query["name"], limit=100).rows if row["name"] == query["name"]]
+        if not rows and not runs:
+            raise NotFoundHere(f"no process keeps a pool {query['name'][:100]!r} now", hint="exia top")
+        return "pool.html", {"name": query["name"], "rows": rows, "runs": runs}
+
     def packages(self, query: Query) -> Answer:
-        newest = {release.name: release for release in _releases()}
-        return "packages.html", {"rows": sorted(newest.values(), key=lambda r: r.name), "fleet": _fleet()}
+        newest: dict[str, Any] = {}
+        versions: dict[str, int] = {}
+        for release in _releases():
+            newest[release.name] = release
+            versions[release.name] = versions.get(release.name, 0) + 1
+        rows = sorted(newest.values(), key=lambda release: release.name)
+        return "packages.html", {"rows": rows, "versions": versions, "used": _runs(limit=0).used, "fleet": _fleet()}
 
     def package(self, query: Query) -> Answer:
         name = query["name"]
         found = [release for release in _releases() if release.name == name][::-1]
         if not found:
             raise NotFoundHere(f"there is no package {name[:100]!r}", hint="veda list")
-        return "package.html", {"name": name, "rows": found, "fleet": [r for r in _fleet() if r.package == name]}
+        with _index() as index:
+            used = {release.version: index.count("package", name, release.version) for release in found}
+        fleet = [row for row in _fleet() if row.package == name]
+        return "package.html", {"name": name, "rows": found, "used": used, "fleet": fleet}
 
 
 def _told(view: Callable[[Query], Answer], query: Query) -> Answer:
@@ -147,10 +173,44 @@ def _told(view: Callable[[Query], Answer], query: Query) -> Answer:
         raise kind(str(exc), hint=getattr(exc, "hint", None)) from exc
 
 
-def _runs(text: str, kind: str, limit: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+@dataclass(frozen=True)
+class _Runs:
+    """Runs that were asked for, how many there are in all by kind and state, and how many used what."""
+
+    rows: list[dict[str, Any]]
+    counts: dict[tuple[str, str], int]
+    used: dict[str, int]
+
+    def of(self, kind: str = "", state: str = "") -> int:
+        """Return how many runs there are in all of a kind, in a state."""
+        return sum(n for (k, s), n in self.counts.items() if kind in ("", k) and state in ("", s))
+
+    @property
+    def kinds(self) -> list[str]:
+        return sorted({kind for kind, _ in self.counts})
+
+    @property
+    def states(self) -> list[str]:
+        return sorted({state for _, state in self.counts})
+
+
+def _runs(text: str = "", kind: str = "", state: str = "", *, limit: int) -> _Runs:
+    with _index() as index:
+        rows = index.newest(text, kind, state, limit)
+        return _Runs([{**row, "seconds": _seconds(row)} for row in rows], index.counts(), index.used())
+
+
+def _seconds(row: Mapping[str, Any]) -> float | None:
+    if not row["started"] or not row["ended"]:
+        return None
+    return (datetime.fromisoformat(row["ended"]) - datetime.fromisoformat(row["started"])).total_seconds()
+
+
+@contextmanager
+def _index() -> Iterator[Index]:
     with sources() as where, Index() as index:
         index.follow(where)
-        return index.newest(text, kind, limit), index.counts()
+        yield index
 
 
 def _releases() -> list[Any]:

@@ -10,7 +10,7 @@ import click
 from kyrios._house.command import Group, json_option
 from kyrios._house.output import print_records
 
-_KINDS = ("python", "sql", "shell", "train", "http")
+_KINDS = ("python", "sql", "shell", "train", "http", "stream")
 _FOLDER: Any = click.Path(file_okay=False, path_type=Path)
 
 create = Group("create", help="Begin a unit or a flow from a template: its file, its code and a test.")

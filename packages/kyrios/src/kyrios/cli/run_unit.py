@@ -42,6 +42,9 @@ def run_unit(
         raise BadInput(f"--params is not JSON: {exc}") from None
     if not isinstance(params, dict):
         raise BadInput("--params must be a JSON object, such as '{\"top\": 3}'")
+    from kyrios.warm.standby import stand_by
+
+    stand_by()
     found = load(flow)
     run = found.run_unit(unit, run_id=run_id, params=params, digest=digest, engine=engine, attempt=attempt)
     tasks = [run.task(name) for name in found.graph.fused.get(unit, (unit,))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kyrios._house.command import Command, json_option
+from kyrios._house.command import Command, json_option, note
 from kyrios._house.output import print_record
 from kyrios.cli._flow import flow_argument, load
 
@@ -21,4 +21,6 @@ def validate(flow: str, as_json: bool) -> None:
         "units": len(found.graph.tasks),
         "digest": found.digest,
     }
+    for ref, instead in sorted({(f"{t.unit} {t.version}", t.deprecated) for t in found.graph.tasks if t.deprecated}):
+        note(f"{ref} is deprecated: {instead}")
     print_record(record, as_json=as_json)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from kyrios._house.backends import open_backend
 from kyrios._house.config import load_config
+from kyrios.adapters import open_once_found
 from kyrios.data.port import Data
 from kyrios.settings import SETTINGS
 
@@ -20,4 +20,4 @@ def open_data(url: str | None = None) -> Data:
     url
         Such as ``"file:///srv/kyrios"`` or ``"memory://"``; None is the setting ``data``.
     """
-    return cast(Data, open_backend("data", load_config(SETTINGS, {"data": url}).text("data")))
+    return cast(Data, open_once_found("data", load_config(SETTINGS, {"data": url}).text("data")))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kyrios._house.backends import BackendURL
 from kyrios.engine.port import Engine, Target
 from kyrios.graph import Graph, Task
+from kyrios.warm.standby import PASSING
 
 
 class AirflowEngine:
@@ -38,6 +39,8 @@ class AirflowEngine:
                 "command": literal(plain(f"{begin}{block.name} --digest {graph.digest}")),
                 "retries": literal(lone.retries) if lone and lone.retries else "",
                 "retry_delay": _seconds(first.retry_delay),
+                "backoff": literal(lone.backoff) if lone and lone.retries and lone.backoff != 1 else "",
+                "longest_delay": _seconds(first.longest_delay),
                 "timeout": _seconds(lone.timeout) if lone and lone.timeout else "",
                 # Whoever comes after a group must ask how the one unit has ended that it needs.
                 "judges": block.fused or first.when != "all_succeeded" or not fused.isdisjoint(block.upstream),
@@ -49,8 +52,11 @@ class AirflowEngine:
         environment = {key: plain(value) for key, value in sorted(target.environment.items())}
         waits = any(task["retries"] or task["timeout"] for task in tasks)
         text = render_template(
-            "airflow.py.j2", graph, target, tasks=tasks, edges=edges, waits=waits, environment=environment
-        )
+            "airflow.py.j2", graph, target, tasks=tasks, edges=edges, waits=waits, environment=environment,
+            backs_off=any(task["backoff"] for task in tasks),
+            # A command of several words may be a shell's or another machine's: nobody stands by there.
+            warm=shlex.quote(target.command) == target.command, passing=PASSING,
+        )  # fmt: skip
         return {f"{graph.flow}.py": text}
 
 

@@ -27,6 +27,7 @@ from kyrios.engine.port import Job, Runner, Target
 from kyrios.engine.remote import Crew, Outcome, drive, script
 from kyrios.engine.workers import counted
 from kyrios.errors import BackendUnavailable
+from kyrios.extension import engine_options
 from kyrios.graph import Graph
 
 _TASK = "kyrios.perform"
@@ -78,7 +79,7 @@ class CeleryEngine:
     @property
     def presence(self) -> str:
         """The key that is there while a worker is; it holds the number of its processes."""
-        return f"kyrios:workers:{self.queue}"
+        return presence_of(self.queue)
 
     def app(self) -> Any:
         """Return the Celery application that driver and workers share."""
@@ -109,6 +110,11 @@ class CeleryEngine:
     def server(self) -> redis.Redis:
         """Return a client of the Redis; nothing is sent yet."""
         return redis.Redis.from_url(_redis_url(self.address), socket_connect_timeout=5, socket_timeout=30)
+
+
+def presence_of(queue: str) -> str:
+    """Return the key that is there while a worker takes units from `queue`."""
+    return f"kyrios:workers:{queue}"
 
 
 def _redis_url(url: BackendURL) -> str:
@@ -197,8 +203,9 @@ class _CeleryCrew:
 
     def send(self, attempts: Sequence[Attempt], orders: Sequence[str]) -> None:
         for attempt, order in zip(attempts, orders, strict=True):
-            if attempt.group or attempt.task.call not in self.small:
-                self._send([(attempt, order)])
+            queue = str(engine_options(attempt.tasks, "celery").get("queue", self.engine.queue))
+            if attempt.group or attempt.task.call not in self.small or queue != self.engine.queue:
+                self._send([(attempt, order)], queue)
             else:
                 self.held.append((attempt, order))
         self._send_held()
@@ -215,11 +222,11 @@ class _CeleryCrew:
                 seconds += self.small.get(self.held[count][0].task.call, _SMALL)
                 count += 1
             if count:
-                self._send(self.held[:count], light=True)
+                self._send(self.held[:count], self.engine.queue, light=True)
                 self.held = self.held[count:]
 
-    def _send(self, pairs: Sequence[tuple[Attempt, str]], *, light: bool = False) -> None:
-        sent = _Sent([attempt for attempt, _ in pairs], [order for _, order in pairs], self.engine.lease, light)
+    def _send(self, pairs: Sequence[tuple[Attempt, str]], queue: str, *, light: bool = False) -> None:
+        sent = _Sent([attempt for attempt, _ in pairs], [order for _, order in pairs], queue, self.engine.lease, light)
         identity = uuid7()
         self.sent[identity] = sent
         self.light += light
@@ -232,6 +239,7 @@ class _CeleryCrew:
                 lambda: self.app.send_task(
                     _TASK,
                     body,
+                    queue=sent.queue,
                     task_id=identity,
                     producer=producer,
                     ignore_result=True,
@@ -278,12 +286,15 @@ class _CeleryCrew:
         """Send again what nobody holds: its worker died, the broker lost it, or it waits; it is claimed only once."""
         now = monotonic()
         self.next_look = now + self.engine.lease / 2
-        if _patiently(lambda: self.server.exists(self.engine.presence)):
+        queues = sorted({sent.queue for sent in self.sent.values()} or {self.engine.queue})
+        there = _patiently(lambda: self.server.mget([presence_of(queue) for queue in queues]))
+        empty = [queue for queue, sign in zip(queues, there, strict=True) if sign is None]
+        if not empty:
             self.seen = now
         elif now - self.seen > _PATIENCE:
             raise BackendUnavailable(
-                f"celery: nobody takes units from the queue {self.engine.queue}",
-                hint=f"kyrios worker --engine {self.engine.address}",
+                f"celery: nobody takes units from the queue {empty[0]}",
+                hint=f"kyrios worker --engine {self._address_of(empty[0])}",
             )
         due = [identity for identity, sent in self.sent.items() if now >= sent.look]
         if not due:
@@ -297,6 +308,10 @@ class _CeleryCrew:
                 sent.patience *= 2
                 sent.look = now + sent.patience
                 self._publish(identity, sent)
+
+    def _address_of(self, queue: str) -> str:
+        address = self.engine.address
+        return str(address) if queue == self.engine.queue else f"'{str(address).partition('?')[0]}?queue={queue}'"
 
     def give_up(self, attempts: Sequence[Attempt]) -> None:
         if not self.sent:
@@ -312,8 +327,10 @@ class _CeleryCrew:
 
 
 class _Sent:
-    def __init__(self, attempts: Sequence[Attempt], orders: Sequence[str], lease: float, light: bool) -> None:
-        self.attempts, self.orders, self.light = attempts, orders, light
+    def __init__(
+        self, attempts: Sequence[Attempt], orders: Sequence[str], queue: str, lease: float, light: bool
+    ) -> None:
+        self.attempts, self.orders, self.queue, self.light = attempts, orders, queue, light
         self.patience = float(lease)
         self.look = monotonic() + lease
 

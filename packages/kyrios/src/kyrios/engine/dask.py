@@ -16,8 +16,9 @@ from kyrios.engine.course import Attempt
 from kyrios.engine.port import Job, Runner, Target
 from kyrios.engine.remote import Crew, Outcome, drive, script
 from kyrios.engine.workers import counted
-from kyrios.errors import BackendUnavailable
+from kyrios.errors import BackendUnavailable, BadInput
 from kyrios.execution import perform
+from kyrios.extension import engine_options
 from kyrios.graph import Graph
 
 
@@ -37,6 +38,12 @@ class DaskEngine:
 
     def run(self, job: Job) -> None:
         """Run the tasks of `job`, see `Runner.run`."""
+        for task in job.graph.tasks:
+            if not self.address and (needs := engine_options([task], "dask").get("resources")):
+                raise BadInput(
+                    f"the unit {task.name} needs {', '.join(sorted(needs))}, which no worker on this machine offers",
+                    hint="dask worker tcp://host:8786 --resources NAME=1, and --engine dask://host:8786",
+                )
         drive(job, _DaskCrew(_client(self.address, self.workers)), self.slots)
 
 
@@ -73,7 +80,7 @@ class _DaskCrew:
 
     def send(self, attempts: Sequence[Attempt], orders: Sequence[str]) -> None:
         for attempt, order in zip(attempts, orders, strict=True):
-            future = self.client.submit(perform, order, pure=False)
+            future = self.client.submit(perform, order, pure=False, **engine_options(attempt.tasks, "dask"))
             self.futures[attempt] = future
             future.add_done_callback(lambda done, attempt=attempt: self.ended.put((attempt, done)))
 

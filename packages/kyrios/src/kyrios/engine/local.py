@@ -95,10 +95,13 @@ class _Dispatcher:
     def _see_to_time(self) -> None:
         """Give up what is overdue and let a thread take what is due again."""
         with self.lock:
-            for _ in self.course.expire():
+            late = self.course.expire()
+            for _ in late:
                 self._start_thread()  # the thread cannot be stopped, so another takes its place
             if self.idle and self.course.wait(1.0) <= 0:
                 self._call_one()
+        for attempt in late:
+            self.job.late(attempt.task, attempt.number, f"no result within {attempt.task.timeout:g} s")
 
     def _start_thread(self) -> None:
         # Daemons: a unit that hangs must not keep the process alive after Ctrl-C.
@@ -128,7 +131,7 @@ class _Dispatcher:
                 error: BaseException | None = None
                 detail: Mapping[str, Any] = {}
                 try:
-                    detail = execute(attempt.task, attempt)
+                    detail = execute(attempt.task, attempt, attempt.number)
                 except BaseException as exc:
                     error = exc
                 finally:

@@ -51,19 +51,22 @@ class Job:
     done
         Tasks that have succeeded before, in a run that is resumed.
     execute
-        Runs one task and returns what to record; it drops its result where the event is set.
+        Runs one try of a task, counted from 1, and returns what to record; it drops its result where the event is set.
     record
         Records steps, all or none, durable on return.
     order
-        Turns tasks into the text with which another process executes them by `perform`: one alone, or, told how those
-        before them have ended, a group that runs as one.
+        Turns tasks into the text with which another process executes them by `perform`: one try of one alone, or, told
+        how those before them have ended, a group that runs as one.
+    late
+        Says that a try of a task had no time left, of which its function knows nothing.
     """
 
     graph: Graph
     done: Collection[str]
-    execute: Callable[[Task, Flag], Mapping[str, Any]]
+    execute: Callable[[Task, Flag, int], Mapping[str, Any]]
     record: Callable[[Sequence[Step]], None]
-    order: Callable[[Sequence[Task], Mapping[str, State] | None], str]
+    order: Callable[[Sequence[Task], Mapping[str, State] | None, int], str]
+    late: Callable[[Task, int, str], None] = lambda task, number, error: None
 
 
 class Engine(Protocol):

@@ -28,7 +28,8 @@ from kyrios.engine.port import Job, Runner, Target
 from kyrios.engine.remote import Crew, Outcome, drive, script
 from kyrios.engine.workers import counted
 from kyrios.errors import BackendUnavailable, BadInput
-from kyrios.graph import Graph
+from kyrios.extension import engine_options
+from kyrios.graph import Graph, Task
 
 
 class RayEngine:
@@ -47,7 +48,11 @@ class RayEngine:
 
     def run(self, job: Job) -> None:
         """Run the tasks of `job`, see `Runner.run`."""
-        drive(job, _RayCrew(connected(self.address, self.workers)), self.slots)
+        function = connected(self.address, self.workers)
+        if not self.address:
+            for task in job.graph.tasks:
+                _check(task)
+        drive(job, _RayCrew(function), self.slots)
 
 
 @cache
@@ -69,11 +74,34 @@ def connected(address: str, workers: int) -> Any:
                 log_to_driver=False,
                 configure_logging=False,
             )
-    except (OSError, RuntimeError, TimeoutError, ValueError) as exc:
+    except Exception as exc:  # a node that does not start in time is no more than an Exception
         where = address or "a node on this machine"
         raise BackendUnavailable(f"ray: {where} does not answer: {exc}", hint="kyrios doctor") from exc
     atexit.register(ray.shutdown)
     return ray.remote(num_cpus=1, max_retries=-1)(_perform)
+
+
+def _check(task: Task) -> None:
+    """Refuse a unit that needs more than the node on this machine has: Ray would let it wait for ever."""
+    needs = _wanted([task])
+    driver: Any = ray  # half of it is typed
+    there = driver.cluster_resources() if needs else {}
+    for word, wanted in needs.items():
+        many = wanted if isinstance(wanted, Mapping) else {_RAYS[word]: wanted}
+        for name, count in many.items():
+            if count > there.get(name, 0):
+                raise BadInput(
+                    f"the unit {task.name} needs {count:g} {name}, and this node has {there.get(name, 0):g}",
+                    hint="--engine 'ray:?workers=N', or ray://host:10001 for a cluster that has it",
+                )
+
+
+_RAYS = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+_OURS = {"cpus": "num_cpus", "gpus": "num_gpus"}
+
+
+def _wanted(tasks: Sequence[Task]) -> dict[str, Any]:
+    return {_OURS.get(word, word): value for word, value in engine_options(tasks, "ray").items()}
 
 
 def _perform(order: str) -> str:
@@ -89,7 +117,9 @@ class _RayCrew:
 
     def send(self, attempts: Sequence[Attempt], orders: Sequence[str]) -> None:
         for attempt, order in zip(attempts, orders, strict=True):
-            self.running[self.function.remote(order)] = attempt
+            wanted = _wanted(attempt.tasks)
+            function = self.function.options(**wanted) if wanted else self.function
+            self.running[function.remote(order)] = attempt
 
     def collect(self, timeout: float) -> Sequence[Outcome]:
         if not self.running:

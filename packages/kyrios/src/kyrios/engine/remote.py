@@ -42,7 +42,7 @@ def drive(job: Job, crew: Crew, slots: int) -> None:
             while len(course.running) < slots and (attempt := course.start()):
                 started.append(attempt)
             if started:
-                crew.send(started, [job.order(attempt.tasks, attempt.ended) for attempt in started])
+                crew.send(started, [job.order(attempt.tasks, attempt.ended, attempt.number) for attempt in started])
             if steps := course.taken():
                 job.record(steps)
             if course.over:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from kyrios._house.backends import open_backend
 from kyrios._house.config import load_config
+from kyrios.adapters import open_once_found
 from kyrios.history.port import Head, History
 from kyrios.settings import SETTINGS
 
@@ -20,4 +20,4 @@ def open_history(url: str | None = None) -> History:
     url
         Such as ``"sqlite:///srv/history.db"``; None is the setting ``history``.
     """
-    return cast(History, open_backend("history", load_config(SETTINGS, {"history": url}).text("history")))
+    return cast(History, open_once_found("history", load_config(SETTINGS, {"history": url}).text("history")))

@@ -13,6 +13,8 @@ from ptolemy._house.output import json_text
 from ptolemy.cli.services import component_of, opened, services_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ptolemy.services import Services
 
 
@@ -26,21 +28,25 @@ if TYPE_CHECKING:
 def logs(names: tuple[str, ...], lines: int, search: str, follow: bool, url: str | None, as_json: bool) -> None:
     """Print what the components NAMES say, of all if none is named; secrets are shown as ***."""
     with opened(url) as services:
-        from ptolemy.services.definition import select
+        show(services, names, lines, search, follow, as_json)
 
-        states = services.states()
-        known = select([component_of(s) for s in states], names)
-        wanted = [c.name for c in known]
-        # A search reads more than it will show.
-        size = (1 << 20) if search else min(1 << 20, 4096 + 400 * lines)
-        offsets = {}
-        for name in wanted:
-            part = services.log(name, -1, size)
-            offsets[name] = part.offset
-            found = _fitting(part.text, search)[-lines:] if lines else []
-            _print(name, found, len(wanted) > 1, as_json)
-        if follow:
-            _follow(services, offsets, search, as_json)
+
+def show(services: Services, names: Sequence[str], lines: int, search: str, follow: bool, as_json: bool) -> None:
+    """Print what the components `names` of `services` say, as the command does."""
+    from ptolemy.services.definition import select
+
+    known = select([component_of(s) for s in services.states()], names)
+    wanted = [c.name for c in known]
+    # A search reads more than it will show.
+    size = (1 << 20) if search else min(1 << 20, 4096 + 400 * lines)
+    offsets = {}
+    for name in wanted:
+        part = services.log(name, -1, size)
+        offsets[name] = part.offset
+        found = _fitting(part.text, search)[-lines:] if lines else []
+        _print(name, found, len(wanted) > 1, as_json)
+    if follow:
+        _follow(services, offsets, search, as_json)
 
 
 def _follow(services: Services, offsets: dict[str, int], search: str, as_json: bool) -> None:

@@ -32,7 +32,7 @@ def up(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
     changed. After the keeper was killed it finds what runs and starts nothing twice.
     """
     with opened(url) as services:
-        _print_states(services.up(names, said=_say), as_json)
+        print_states(services.up(names, said=_say), as_json)
 
 
 @click.command(cls=Command, epilog="Example: ptolemy down")
@@ -49,9 +49,9 @@ def down(names: tuple[str, ...], url: str | None, dry_run: bool, as_json: bool) 
             found = {s.component: s for s in services.states()}
             known = [component_of(s) for s in found.values()]
             chosen = with_dependants(known, select(known, names))
-            _print_states([found[c.name] for c in reversed(chosen) if found[c.name].pid], as_json)
+            print_states([found[c.name] for c in reversed(chosen) if found[c.name].pid], as_json)
             return
-        _print_states(services.down(names, said=_say), as_json)
+        print_states(services.down(names, said=_say), as_json)
 
 
 @click.command(cls=Command, epilog="Example: ptolemy restart collectors")
@@ -64,7 +64,7 @@ def restart(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
     If one does not become ready, those after it run on untouched.
     """
     with opened(url) as services:
-        _print_states(services.restart(names, said=_say), as_json)
+        print_states(services.restart(names, said=_say), as_json)
 
 
 @click.command(cls=Command, epilog="Example: ptolemy status --json")
@@ -75,9 +75,8 @@ def status(names: tuple[str, ...], url: str | None, as_json: bool) -> int:
     """Print the state of the components; exit code 1 if one that should run does not."""
     with opened(url) as services:
         states = _chosen(services, names)
-    _print_states(states, as_json)
-    bad = [s for s in states if s.state not in ("running", "stopped") and not (s.state == "exited" and s.code == 0)]
-    return 1 if bad else 0
+    print_states(states, as_json)
+    return verdict(states)
 
 
 @click.command(cls=Command, epilog="Example: ptolemy ps")
@@ -111,6 +110,12 @@ def opened(url: str | None) -> Services:
     return services
 
 
+def verdict(states: Iterable[State]) -> int:
+    """Return the exit code that `states` deserve: 1 if one that should run does not."""
+    bad = [s for s in states if s.state not in ("running", "stopped") and not (s.state == "exited" and s.code == 0)]
+    return 1 if bad else 0
+
+
 def _chosen(services: Services, names: Iterable[str]) -> list[State]:
     from ptolemy.services.definition import select
 
@@ -129,7 +134,11 @@ def _say(state: State) -> None:
     detail(f"{state.component}: {state.state}{f' ({state.reason})' if state.reason else ''}")
 
 
-def _print_states(states: list[State], as_json: bool) -> None:
+_NONE = "jiyuan.toml defines no component; write a section [services.NAME]"
+
+
+def print_states(states: list[State], as_json: bool, empty: str = _NONE) -> None:
+    """Print a table of states, or JSON; `empty` is said where there are none."""
     from ptolemy.services.port import record
 
     rows = [record(s) for s in states]
@@ -140,4 +149,4 @@ def _print_states(states: list[State], as_json: bool) -> None:
             row["age"] = None if state.age is None else f"{state.age:.0f} s"
     print_records(rows, ["component", "state", "since", "restarts", "pid", "age", "reason"], as_json=as_json)
     if not rows and not as_json:
-        note("jiyuan.toml defines no component; write a section [services.NAME]")
+        note(empty)

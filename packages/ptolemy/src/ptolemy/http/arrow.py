@@ -42,8 +42,7 @@ def _backwards(batch: pa.RecordBatch, kinds: tuple[str, ...]) -> Any:
         return None
     count = batch.num_rows
     message = bytearray(memoryview(batch.serialize()))
-    missing, arrays = _places(message)
-    if missing:
+    if (arrays := _places(bytes(message[: 8 + _INT.unpack_from(message, 4)[0]]))) is None:
         return None
     places = iter(arrays)
     numbers = []
@@ -76,8 +75,9 @@ def _turn(values: Any) -> None:
     values[:] = values[..., ::-1].copy()
 
 
-def _places(message: bytearray) -> tuple[bool, list[int]]:
-    """Return whether any value is missing, and where each array begins, as the message's head (a FlatBuffer) says."""
+@lru_cache(256)  # answers of as many rows have the same head
+def _places(message: bytes) -> tuple[int, ...] | None:
+    """Return where each array begins, as the message's head (a FlatBuffer) says; None if a value is missing."""
 
     def field(table: int, number: int) -> int:
         offsets = table - _INT.unpack_from(message, table)[0]
@@ -86,12 +86,12 @@ def _places(message: bytearray) -> tuple[bool, list[int]]:
     def behind(place: int) -> int:
         return place + int(_INT.unpack_from(message, place)[0])
 
-    begin = 8 + _INT.unpack_from(message, 4)[0]
+    begin = len(message)
     batch = behind(field(behind(8), 2))  # Message.header
     nodes, arrays = behind(field(batch, 1)), behind(field(batch, 2))  # its nodes and buffers, 16 bytes each
     missing = np.frombuffer(message, np.int64, 2 * _INT.unpack_from(message, nodes)[0], nodes + 4)[1::2].any()
     places = np.frombuffer(message, np.int64, 2 * _INT.unpack_from(message, arrays)[0], arrays + 4)[::2] + begin
-    return bool(missing), places.tolist()
+    return None if missing else tuple(places.tolist())
 
 
 @lru_cache(1024)

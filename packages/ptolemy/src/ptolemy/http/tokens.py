@@ -17,7 +17,7 @@ from pathlib import Path
 from zlib import crc32
 
 from ptolemy._house.errors import LIBRARY
-from ptolemy._house.files import write_durably
+from ptolemy._house.files import replacing
 from ptolemy.errors import ConfigError, NotFound
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -137,4 +137,6 @@ class Tokens:
             fcntl.flock(lock, fcntl.LOCK_EX)
             known = dict(self.all())
             yield known
-            write_durably(self.path, json.dumps([asdict(t) for t in known.values()], indent=1).encode())
+            with replacing(self.path) as file:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(json.dumps([asdict(t) for t in known.values()], indent=1).encode())

@@ -377,7 +377,7 @@ class _Web:
         theme = asked if asked in ("light", "dark", "auto") else request.cookies.get("ptolemy_theme", "auto")
         alerts = len([a for a in self.page.alerts.all() if not a.is_silent])
         html = self._templates.get_template(template).render(
-            house=self.more.name, links=self.more.links, session=session,
+            house=self.more.name, links=self.more.links, session=session, board=self.page.board,
             theme=theme if theme in ("light", "dark") else "auto", path=request.url.path,
             alerts_now=alerts, again=lambda **words: "?" + urlencode({**request.query_params, **words}),
             id=writing.tile_id, beat_of=age_of, **words, **facts,

@@ -31,6 +31,7 @@ def list_releases(name: str | None, registry: str | None, remote: bool, as_json:
             "tags": [t for t, v in tags[r.name].items() if v == r.version],
             "yanked": yanked[r.name].get(r.version),
             "digest": r.digest,
+            "platform": r.facts.get("tag", ""),
             "summary": r.facts.get("summary", ""),
         }
         for r in releases
