@@ -297,7 +297,7 @@ def test_a_flow_changes_named_blocks_of_its_template(sums):
 
     assert "import logging\n" in text
     assert text.rstrip().endswith('logging.getLogger(__name__).info("Numbers, doubled and added.")')
-    assert "BashOperator(" in text
+    assert 'task_id="numbers"' in text
     assert "logging" not in plain
     sums.replace("mine.j2", "info(", "warning(")
     assert [finding.kind for finding in kyrios.render.check(sums.folder.parents[1] / "dags")] == ["stale"]

@@ -78,7 +78,7 @@ class Place:
         try:
             told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return Ports(**{name: int(told[name]) for name in ("lab", "tracker", "hub", "proxy")})
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise ConfigError(f"{path} cannot be read: {exc}", hint=f"delete {path}, then: jiyuan lab up") from None
