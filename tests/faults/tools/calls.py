@@ -36,7 +36,7 @@ class Call:
 
 
 def read_calls(log: Path) -> Iterator[Call]:
-    """Give each call of a log written with ``strace -f -xx``, in the order in which they ended."""
+    """Give each call of a log written with ``strace -f -xx``, in the order of their ends; a close when it began."""
     begun: dict[int, str] = {}
     with log.open(encoding="ascii") as lines:
         for line in lines:
@@ -45,9 +45,14 @@ def read_calls(log: Path) -> Iterator[Call]:
             thread, text = int(found.group(1)), found.group(2)
             if text.endswith(_UNFINISHED):
                 begun[thread] = text.removesuffix(_UNFINISHED)
-                continue
-            if resumed := _RESUMED.match(text):
+                if not text.startswith("close("):
+                    continue
+                # Its number is free, and may be another thread's next file, before the end of it is written down.
+                text = f"{begun[thread]}) = 0"
+            elif resumed := _RESUMED.match(text):
                 text = begun.pop(thread) + resumed.group(2)
+                if text.startswith("close("):
+                    continue
             if (call := _CALL.match(text)) and call.group(3) != "?":
                 yield Call(thread, call.group(1), tuple(_split(call.group(2))), int(call.group(3), 0))
 
