@@ -139,6 +139,34 @@ class Manifest:
         return {**kept, "file_count": len(self.files), "size": self.size, "packed_size": packed}
 
 
+class Described:
+    """What a package is by its manifest, wherever its files are."""
+
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """Normalised name."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """Normalised version."""
+        return self.manifest.version
+
+    @property
+    def digest(self) -> str:
+        """Identity of the content, ``sha256:...``."""
+        return self.manifest.digest
+
+    def entry(self, path: str, what: str) -> FileEntry:
+        """Return the facts of one file; raise `BadInput` if there is none, with the way to list those of `what`."""
+        entry = next((f for f in self.manifest.files if f.path == path), None)
+        if entry is None:
+            raise BadInput(f"{self.name}@{self.version} has no file {path!r}", hint=f"veda inspect {what} --files")
+        return entry
+
+
 def canonical_json(value: Any) -> bytes:
     """Return the one spelling of a JSON document that digests are taken of."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))

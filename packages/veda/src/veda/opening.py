@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from veda.errors import BadInput, Damaged
+from veda.errors import Damaged
 from veda.fetch import ensure_installed
 from veda.installed import installed_manifest
-from veda.manifest import Manifest
+from veda.manifest import Described, Manifest
 from veda.names import Ref
 from veda.package import Package, open_package
 from veda.publish import is_file_name
@@ -19,7 +19,7 @@ from veda.tree import read_file
 
 
 @dataclass(frozen=True)
-class Installed:
+class Installed(Described):
     """A release whose files are on this machine; it is read as an open package file is.
 
     Parameters
@@ -31,21 +31,6 @@ class Installed:
     path: Path
     manifest: Manifest
 
-    @property
-    def name(self) -> str:
-        """Normalised name."""
-        return self.manifest.name
-
-    @property
-    def version(self) -> str:
-        """Normalised version."""
-        return self.manifest.version
-
-    @property
-    def digest(self) -> str:
-        """Identity of the content, ``sha256:...``."""
-        return self.manifest.digest
-
     def read(self, path: str) -> bytes:
         """Return the bytes of one file, compared with the manifest.
 
@@ -56,13 +41,7 @@ class Installed:
         Damaged
             If somebody has changed it.
         """
-        entry = next((f for f in self.manifest.files if f.path == path), None)
-        if entry is None:
-            raise BadInput(
-                f"{self.name}@{self.version} has no file {path!r}",
-                hint=f"veda inspect {self.name}@{self.version} --files",
-            )
-        return read_file(entry, self.path)
+        return read_file(self.entry(path, f"{self.name}@{self.version}"), self.path)
 
 
 def open(

@@ -18,7 +18,7 @@ from veda.chunks import check_stored, each_chunk, pack_chunk, plan, read_source,
 from veda.components import Component, keep, kept
 from veda.errors import ArchiveRefused, BadInput, Conflict
 from veda.interface import describe
-from veda.manifest import FORMAT, MAX_MANIFEST, WITH_REFERENCES, Chunk, FileEntry, Manifest, tree_digest
+from veda.manifest import FORMAT, MAX_MANIFEST, WITH_REFERENCES, Chunk, Described, FileEntry, Manifest, tree_digest
 from veda.metadata import members
 from veda.parallel import in_order
 from veda.platforms import tag_of
@@ -31,27 +31,12 @@ SUFFIX = ".vedapkg"
 
 
 @dataclass(frozen=True)
-class Package:
+class Package(Described):
     """An open package file; its manifest holds every rule, its chunks are checked when they are read."""
 
     path: Path
     manifest: Manifest
     members: dict[str, Member]
-
-    @property
-    def name(self) -> str:
-        """Normalised name."""
-        return self.manifest.name
-
-    @property
-    def version(self) -> str:
-        """Normalised version."""
-        return self.manifest.version
-
-    @property
-    def digest(self) -> str:
-        """Identity of the content, ``sha256:...``."""
-        return self.manifest.digest
 
     def stored(self, chunk: Chunk, home: Path | str | None = None) -> bytes:
         """Return a chunk's bytes as they are in the file, compared with its name.
@@ -72,9 +57,7 @@ class Package:
 
     def read(self, path: str) -> bytes:
         """Return the bytes of one file; raise `BadInput` if there is none of this path."""
-        entry = next((f for f in self.manifest.files if f.path == path), None)
-        if entry is None:
-            raise BadInput(f"{self.name}@{self.version} has no file {path!r}", hint=f"veda inspect {self.path} --files")
+        entry = self.entry(path, str(self.path))
         chunk = self.manifest.chunks[entry.chunk]
         raw = unpack_chunk(chunk, self.stored(chunk))
         return next(bytes(data) for _, data in split(raw, [entry]))
